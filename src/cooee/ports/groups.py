@@ -6,19 +6,8 @@ from typing import Protocol
 import msgspec
 
 from cooee.domain.conversation import Group, Span
-from cooee.domain.message import LogRecord, Placed
-
-
-class GroupChange(msgspec.Struct, frozen=True):
-    """What a rule made of a group: the group after the change and the ``system`` records that tell of it, in order.
-
-    ``group.members[…].joined`` of a new member is 0: the store puts the number of the record there.
-    ``subjects[i]`` are the users that ``records[i]`` lets in or sends away.
-    """
-
-    group: Group
-    records: tuple[LogRecord, ...]
-    subjects: tuple[tuple[str, ...], ...]
+from cooee.domain.groups import Change
+from cooee.domain.message import Placed
 
 
 class GroupChanged(msgspec.Struct, frozen=True):
@@ -39,8 +28,11 @@ class InviteToken(msgspec.Struct, frozen=True):
     uses: int = 0
 
 
-Rule = Callable[[Group | None], GroupChange | None]
-"""A pure decision on the group as it stands (None: no such group); raises CooeeError to refuse, None: nothing to do."""
+Rule = Callable[[Group | None], Change | None]
+"""A pure decision on the group as it stands (None: no such group); raises CooeeError to refuse, None: nothing to do.
+
+``joined`` of a new member is 0 in the decision: the store puts the number of the system record there.
+"""
 
 
 class Groups(Protocol):
