@@ -1,0 +1,17 @@
+"""The real clocks of this machine."""
+
+import time
+
+
+class SystemClock:
+    """`Clock` by the operating system."""
+
+    __slots__ = ()
+
+    def wall_ms(self) -> int:
+        """Return milliseconds since the Unix epoch, UTC. May jump either way."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        """Return seconds from an arbitrary start; never goes back."""
+        return time.monotonic()
