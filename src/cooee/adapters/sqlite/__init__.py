@@ -1,0 +1,1 @@
+"""Ports on one SQLite file: the embedded profile. May import `ports`, `protocol` and `domain`."""

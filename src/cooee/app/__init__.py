@@ -1,0 +1,4 @@
+"""Configuration, wiring, telemetry and the running of a server.
+
+Only `wiring` names adapters; imports no `cli` or `bench`.
+"""

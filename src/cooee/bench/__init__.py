@@ -1,0 +1,1 @@
+"""Load generator and scenarios behind `cooee bench`. May import everything but `cli` and adapters."""

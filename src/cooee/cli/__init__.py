@@ -1,0 +1,1 @@
+"""The command `cooee`: what a person types and sees. May import everything but adapters."""

@@ -1,0 +1,1 @@
+"""Pure values and rules of chat: ids, messages, numbering, receipts. Imports nothing of cooee, and no I/O."""

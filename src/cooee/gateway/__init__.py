@@ -1,0 +1,1 @@
+"""Connections, sessions and the HTTP API. May import `services`, `ports`, `protocol` and `domain`."""
