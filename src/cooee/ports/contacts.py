@@ -19,6 +19,10 @@ class Contacts(Protocol):
         """Tell whether ``other_id`` is among the contacts of ``user_id``."""
         ...
 
+    async def who_have(self, user_id: str, other_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of ``other_ids`` that have ``user_id`` among their contacts."""
+        ...
+
     async def set_block(self, user_id: str, other_id: str, present: bool) -> bool:
         """Block or unblock; False when nothing changed."""
         ...
