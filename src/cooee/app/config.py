@@ -32,8 +32,12 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     host: Annotated[str, _doc("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, _doc("Port to listen on; 0 takes a free one.", ge=0, le=65_535)] = 8080
-    data_dir: Annotated[str, _doc("Folder of the embedded store, secrets and the administrative socket.")] = "cooee-data"
-    server_id: Annotated[str, _doc("Name of this gateway, as clients see it.", pattern="^[A-Za-z0-9_-]{1,64}$")] = "gw-1"
+    data_dir: Annotated[str, _doc("Folder of the embedded store, secrets and the administrative socket.")] = (
+        "cooee-data"
+    )
+    server_id: Annotated[str, _doc("Name of this gateway, as clients see it.", pattern="^[A-Za-z0-9_-]{1,64}$")] = (
+        "gw-1"
+    )
     public_url: Annotated[str, _doc("The URL people use, e.g. https://chat.example.org; empty: as requested.")] = ""
     allowed_origins: Annotated[
         tuple[str, ...], _doc("Web origins besides public_url whose pages may use this server.")
@@ -76,9 +80,10 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LimitsConfig(Limits, frozen=True, forbid_unknown_fields=True):
     """The limits, and whom the limits per address do not concern."""
 
-    exempt: Annotated[
-        tuple[str, ...], _doc("Networks whose addresses are free of the limits per address.")
-    ] = ("127.0.0.0/8", "::1/128")
+    exempt: Annotated[tuple[str, ...], _doc("Networks whose addresses are free of the limits per address.")] = (
+        "127.0.0.0/8",
+        "::1/128",
+    )
 
 
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,7 +126,9 @@ def settings() -> Iterator[Setting]:
             description = ""
             if isinstance(described, msgspec.inspect.Metadata) and described.extra_json_schema:
                 description = str(described.extra_json_schema.get("description", ""))
-            yield Setting(f"{section}.{field.name}", _env_name(section, field.name), field.type, field.default, description)
+            yield Setting(
+                f"{section}.{field.name}", _env_name(section, field.name), field.type, field.default, description
+            )
 
 
 def _env_name(section: str, name: str) -> str:
@@ -146,7 +153,7 @@ def load(
     _merge(values, origin, _from_file(path, environment))
     _merge(values, origin, _from_environment(environment))
     _merge(values, origin, [(key, value, "a flag") for key, value in (flags or {}).items() if value is not None])
-    built = {section: _convert(section, values[section], origin) for section in SECTIONS}
+    built: dict[str, Any] = {section: _convert(section, values[section], origin) for section in SECTIONS}
     config = Config(**built)
     _check(config)
     return config

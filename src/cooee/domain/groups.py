@@ -104,7 +104,7 @@ def _let_in(group: Group, actor: Actor, user_ids: Sequence[str], limit: int, *, 
 
 
 def remove_member(group: Group | None, actor: Actor, user_id: str) -> Change | None:
-    """Send a member away (admins, never the owner), or leave oneself. The owner hands over first, unless he is alone."""
+    """Send a member away (admins, never the owner), or leave. The owner hands over first, unless he is alone."""
     group = _standing(group)
     if actor.user_id == user_id:
         return _leave(group, actor)
@@ -196,7 +196,9 @@ def delete(group: Group | None, actor: Actor) -> Change | None:
     group = _standing(group)
     _require(group, actor, Role.OWNER)
     leaving = list(group.members)
-    return _change(group, actor, "member_removed", {"userIds": leaving, "groupDeleted": True}, leaving, members={}, deleted=True)
+    return _change(
+        group, actor, "member_removed", {"userIds": leaving, "groupDeleted": True}, leaving, members={}, deleted=True
+    )
 
 
 def require_admin(group: Group | None, user_id: str) -> Group:

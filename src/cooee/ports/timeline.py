@@ -23,9 +23,9 @@ class ConversationHead(msgspec.Struct, frozen=True, gc=False):
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
-    """A part of a conversation, ascending. Numbers in ``covered_from``..``covered_through`` that are not listed do not exist.
+    """A part of a conversation, ascending; numbers within the cover that are not listed do not exist.
 
-    ``complete``: nothing further lies that way (PROTOCOL.md §6). An empty cover has ``covered_from`` > ``covered_through``.
+    ``complete``: nothing further lies that way (PROTOCOL.md §6). Empty: ``covered_from`` > ``covered_through``.
     """
 
     messages: tuple[Message, ...]
@@ -35,7 +35,7 @@ class Page(msgspec.Struct, frozen=True, gc=False):
 
 
 class Missed(msgspec.Struct, frozen=True, gc=False):
-    """A conversation in which a device lacks ``received``+1 .. ``last``; ``last`` ends at the user's removal, if any."""
+    """A conversation in which a device lacks ``received``+1..``last``; ``last`` ends at the user's removal."""
 
     conversation_id: str
     received: int
@@ -60,13 +60,19 @@ class Timeline(Protocol):
     async def read_after(
         self, conversation_id: str, after: int, limit: int, spans: Sequence[Span], device: DeviceRef
     ) -> Page:
-        """Return the oldest messages above ``after`` within ``spans``, at most ``limit``; envelopes only the device's own."""
+        """Return the oldest messages above ``after`` within ``spans``, at most ``limit``.
+
+        Of the envelopes, only the device's own are there.
+        """
         ...
 
     async def read_before(
         self, conversation_id: str, before: int, limit: int, spans: Sequence[Span], device: DeviceRef
     ) -> Page:
-        """Return the newest messages below ``before`` (0: below the end) within ``spans``, ascending, at most ``limit``."""
+        """Return the newest messages below ``before`` (0: below the end) within ``spans``, ascending.
+
+        At most ``limit``; of the envelopes, only the device's own.
+        """
         ...
 
     async def find(self, conversation_id: str, sequence_number: int) -> Message | None:
@@ -81,7 +87,10 @@ class Timeline(Protocol):
         ...
 
     async def inbox(self, user_id: str, before: tuple[int, str] | None, limit: int) -> Sequence[InboxEntry]:
-        """Return a page of the user's conversations, last activity first; ``before`` = (timestamp, id) of the last seen."""
+        """Return a page of the user's conversations, last activity first.
+
+        ``before`` is the (timestamp, conversationId) of the last one that was seen.
+        """
         ...
 
     async def unread(self, conversation_id: str, user_id: str, read: int, through: int, cap: int) -> int:

@@ -32,10 +32,7 @@ _encoder = msgspec.json.Encoder()
 encode = _encoder.encode
 """Encode any frame or wire struct to JSON bytes."""
 
-_CLIENT_TYPES = frozenset(
-    str(frame.__struct_config__.tag)
-    for frame in frames.ClientFrame.__args__  # type: ignore[attr-defined]  # the members of the union
-)
+_CLIENT_TYPES = frozenset(str(frame.__struct_config__.tag) for frame in frames.ClientFrame.__args__)
 
 
 def decode_client(payload: bytes) -> frames.ClientFrame:
@@ -65,10 +62,7 @@ def decode_server(payload: bytes) -> frames.ServerFrame | None:
         raise
 
 
-_SERVER_TYPES = frozenset(
-    str(frame.__struct_config__.tag)
-    for frame in frames.ServerFrame.__args__  # type: ignore[attr-defined]  # the members of the union
-)
+_SERVER_TYPES = frozenset(str(frame.__struct_config__.tag) for frame in frames.ServerFrame.__args__)
 
 
 def _explain(payload: bytes, problem: Exception) -> frames.Error:

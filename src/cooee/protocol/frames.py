@@ -19,7 +19,7 @@ class _Frame(msgspec.Struct, tag_field="type", rename="camel", omit_defaults=Tru
 # --- client to server -------------------------------------------------------------------------------------------------
 
 
-class Hello(_Frame, tag="hello"):
+class Hello(_Frame, tag="hello", frozen=True):
     """The first frame of a connection (§2)."""
 
     token: str
@@ -36,7 +36,7 @@ class WireEnvelope(msgspec.Struct, rename="camel", frozen=True, gc=False):
     content: str
 
 
-class Send(_Frame, tag="send"):
+class Send(_Frame, tag="send", frozen=True):
     """A message to send (§3). ``content`` stays raw JSON: it is validated, stored and passed on, never rebuilt."""
 
     client_message_id: str
@@ -56,7 +56,7 @@ class Send(_Frame, tag="send"):
     media_keys: tuple[str, ...] = ()
 
 
-class Received(_Frame, tag="received"):
+class Received(_Frame, tag="received", frozen=True):
     """The device holds everything up to ``sequence_number`` (§4)."""
 
     conversation_id: str
@@ -64,7 +64,7 @@ class Received(_Frame, tag="received"):
     ref: str | None = None
 
 
-class Read(_Frame, tag="read"):
+class Read(_Frame, tag="read", frozen=True):
     """The user has read everything up to ``sequence_number`` (§4)."""
 
     conversation_id: str
@@ -72,7 +72,7 @@ class Read(_Frame, tag="read"):
     ref: str | None = None
 
 
-class Fetch(_Frame, tag="fetch"):
+class Fetch(_Frame, tag="fetch", frozen=True):
     """A page of history (§6): exactly one of ``after`` and ``before``, both exclusive; neither: the newest page."""
 
     conversation_id: str
@@ -82,27 +82,27 @@ class Fetch(_Frame, tag="fetch"):
     ref: str | None = None
 
 
-class WatermarksQuery(_Frame, tag="watermarks"):
+class WatermarksQuery(_Frame, tag="watermarks", frozen=True):
     """Ask for the current watermarks of open chats (§7)."""
 
     conversation_ids: tuple[str, ...]
     ref: str | None = None
 
 
-class PresenceSubscribe(_Frame, tag="presence.subscribe"):
+class PresenceSubscribe(_Frame, tag="presence.subscribe", frozen=True):
     """Replace the set of watched users (§7)."""
 
     user_ids: tuple[str, ...]
     ref: str | None = None
 
 
-class PresenceUnsubscribe(_Frame, tag="presence.unsubscribe"):
+class PresenceUnsubscribe(_Frame, tag="presence.unsubscribe", frozen=True):
     """Watch nobody any more (§7)."""
 
     ref: str | None = None
 
 
-class Typing(_Frame, tag="typing"):
+class Typing(_Frame, tag="typing", frozen=True):
     """The user types or records (§7); from the server with ``user_id``."""
 
     conversation_id: str
@@ -120,7 +120,7 @@ class ToDeviceItem(msgspec.Struct, rename="camel", frozen=True, gc=False):
     content: str
 
 
-class ToDeviceSend(_Frame, tag="to_device"):
+class ToDeviceSend(_Frame, tag="to_device", frozen=True):
     """Blobs for devices (§9); the whole batch is stored or nothing."""
 
     client_message_id: str
@@ -128,14 +128,14 @@ class ToDeviceSend(_Frame, tag="to_device"):
     ref: str | None = None
 
 
-class ToDeviceReceived(_Frame, tag="to_device.received"):
+class ToDeviceReceived(_Frame, tag="to_device.received", frozen=True):
     """The device holds its blobs up to ``sequence_number`` (§9)."""
 
     sequence_number: Number
     ref: str | None = None
 
 
-class Ping(_Frame, tag="ping"):
+class Ping(_Frame, tag="ping", frozen=True):
     """Ask for a `Pong` (§2)."""
 
     ref: str | None = None
@@ -182,7 +182,7 @@ class WireLimits(msgspec.Struct, rename="camel", frozen=True, gc=False):
     content_types: tuple[str, ...] = ("text",)
 
 
-class Welcome(_Frame, tag="welcome"):
+class Welcome(_Frame, tag="welcome", frozen=True):
     """The answer to `Hello` (§2)."""
 
     user_id: str
@@ -195,7 +195,7 @@ class Welcome(_Frame, tag="welcome"):
     ref: str | None = None
 
 
-class Ack(_Frame, tag="ack"):
+class Ack(_Frame, tag="ack", frozen=True):
     """What was asked is done; for `Send`: durable (§3). ``status`` is ``sent`` for messages, ``ok`` otherwise."""
 
     status: str
@@ -207,7 +207,7 @@ class Ack(_Frame, tag="ack"):
     timestamp: int | None = None
 
 
-class Committed(_Frame, tag="committed"):
+class Committed(_Frame, tag="committed", frozen=True):
     """The number of a message whose ack came without (§3, cluster)."""
 
     client_message_id: str
@@ -216,7 +216,7 @@ class Committed(_Frame, tag="committed"):
     sequence_number: int
 
 
-class MessageFrame(_Frame, tag="message"):
+class MessageFrame(_Frame, tag="message", frozen=True):
     """A message as members get it (§4), also in pages of history."""
 
     message_id: str
@@ -238,7 +238,7 @@ class MessageFrame(_Frame, tag="message"):
     media_keys: tuple[str, ...] = ()
 
 
-class Receipt(_Frame, tag="receipt"):
+class Receipt(_Frame, tag="receipt", frozen=True):
     """A watermark of one member, or (``scope`` "all") the minimum over a large group's members (§4)."""
 
     conversation_id: str
@@ -250,7 +250,7 @@ class Receipt(_Frame, tag="receipt"):
     ref: str | None = None
 
 
-class Skipped(_Frame, tag="skipped"):
+class Skipped(_Frame, tag="skipped", frozen=True):
     """Numbers that do not exist for this device (§4)."""
 
     conversation_id: str
@@ -259,20 +259,20 @@ class Skipped(_Frame, tag="skipped"):
     reason: str
 
 
-class TimelineHint(_Frame, tag="timeline"):
+class TimelineHint(_Frame, tag="timeline", frozen=True):
     """A large group has grown; fetch when it is opened (§5)."""
 
     conversation_id: str
     last_sequence_number: int
 
 
-class CaughtUp(_Frame, tag="caught_up"):
+class CaughtUp(_Frame, tag="caught_up", frozen=True):
     """Everything that was missed at `Hello` has been delivered (§5)."""
 
     sync_token: str
 
 
-class Messages(_Frame, tag="messages"):
+class Messages(_Frame, tag="messages", frozen=True):
     """A page of history (§6)."""
 
     conversation_id: str
@@ -303,14 +303,14 @@ class ConversationWatermarks(msgspec.Struct, rename="camel", omit_defaults=True,
     read_by_all: int | None = None
 
 
-class Watermarks(_Frame, tag="watermarks"):
+class Watermarks(_Frame, tag="watermarks", frozen=True):
     """The answer to `WatermarksQuery`; conversations the user is not in are left out."""
 
     items: tuple[ConversationWatermarks, ...]
     ref: str | None = None
 
 
-class Presence(_Frame, tag="presence"):
+class Presence(_Frame, tag="presence", frozen=True):
     """A watched user's state (§7); ``last_seen`` is missing for who may not see it."""
 
     user_id: str
@@ -318,7 +318,7 @@ class Presence(_Frame, tag="presence"):
     last_seen: int | None = None
 
 
-class ToDevice(_Frame, tag="to_device"):
+class ToDevice(_Frame, tag="to_device", frozen=True):
     """A blob for this device (§9)."""
 
     sequence_number: int
@@ -327,14 +327,14 @@ class ToDevice(_Frame, tag="to_device"):
     content: str
 
 
-class ConversationChanged(_Frame, tag="conversation"):
+class ConversationChanged(_Frame, tag="conversation", frozen=True):
     """The user's own state of a conversation changed (§5): ``conversation`` is a snapshot entry as in §7."""
 
     conversation: msgspec.Raw
     sync_token: str
 
 
-class AccountChanged(_Frame, tag="account"):
+class AccountChanged(_Frame, tag="account", frozen=True):
     """The user's own account changed: profile, privacy, contacts or blocks (§5)."""
 
     changed: str
@@ -342,21 +342,21 @@ class AccountChanged(_Frame, tag="account"):
     sync_token: str = ""
 
 
-class Pong(_Frame, tag="pong"):
+class Pong(_Frame, tag="pong", frozen=True):
     """The answer to `Ping`."""
 
     server_time: int
     ref: str | None = None
 
 
-class Reconnect(_Frame, tag="reconnect"):
+class Reconnect(_Frame, tag="reconnect", frozen=True):
     """Leave for another server after ``delay_ms`` (§10)."""
 
     reason: str
     delay_ms: int
 
 
-class Error(_Frame, tag="error"):
+class Error(_Frame, tag="error", frozen=True):
     """A refusal (§10). ``missing`` and ``extra`` go with ``mismatched_devices``."""
 
     code: str

@@ -13,7 +13,7 @@ class Budgets:
     """One bucket collection per limit. ``exempt`` networks are free of the limits per address."""
 
     def __init__(self, limits: Limits, monotonic: Callable[[], float], exempt: Sequence[str] = ()) -> None:
-        self._limits = limits
+        self.limits = limits
         self._monotonic = monotonic
         self._exempt = tuple(ip_network(network, strict=False) for network in exempt)
         self._buckets: dict[str, KeyedBuckets] = {}
@@ -26,7 +26,7 @@ class Budgets:
         """
         buckets = self._buckets.get(limit)
         if buckets is None:
-            buckets = KeyedBuckets(TokenBucket.of(getattr(self._limits, limit)), self._monotonic)
+            buckets = KeyedBuckets(TokenBucket.of(getattr(self.limits, limit)), self._monotonic)
             self._buckets[limit] = buckets
         wait_s = buckets.take(key, count)
         if wait_s > 0:

@@ -9,7 +9,6 @@ from cooee.domain import groups as rules
 from cooee.domain.conversation import Group, Role
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_a_member, not_found
 from cooee.domain.ids import DeviceRef, group_conversation_id, is_user_id
-from cooee.domain.limits import Limits
 from cooee.ports.accounts import Accounts, GroupAddAudience
 from cooee.ports.clock import Clock
 from cooee.ports.contacts import Contacts
@@ -39,7 +38,6 @@ class GroupService:
         preferences: Preferences,
         views: ConversationViews,
         clock: Clock,
-        limits: Limits,
         budgets: Budgets,
     ) -> None:
         self._groups = groups
@@ -48,15 +46,17 @@ class GroupService:
         self._preferences = preferences
         self._views = views
         self._clock = clock
-        self._limits = limits
         self._budgets = budgets
+        self._limits = budgets.limits
 
     async def create(self, actor: DeviceRef, name: str, member_ids: Sequence[str]) -> Added:
         """Found a group; its id is new and unguessable."""
         cleaned = rules.clean_name(name)
         self._spend(actor.user_id)
         if len(await self._groups.of_user(actor.user_id)) >= self._limits.groups_per_user:
-            raise CooeeError(ErrorCode.TOO_LARGE, f"you are in {self._limits.groups_per_user} groups, the most there may be")
+            raise CooeeError(
+                ErrorCode.TOO_LARGE, f"you are in {self._limits.groups_per_user} groups, the most there may be"
+            )
         self._check_count(len(set(member_ids) | {actor.user_id}))
         allowed, refused = await self._addable(actor.user_id, member_ids)
         conversation_id = group_conversation_id(secrets.token_urlsafe(12))
@@ -102,7 +102,9 @@ class GroupService:
         self._check_count(len(set(user_ids)))
         allowed, refused = await self._addable(actor.user_id, user_ids)
         if user_ids and not allowed:
-            raise CooeeError(ErrorCode.FORBIDDEN, "these users let only their contacts add them; send an invitation link")
+            raise CooeeError(
+                ErrorCode.FORBIDDEN, "these users let only their contacts add them; send an invitation link"
+            )
         by = self._actor(actor)
         limit = self._limits.group_members
         changed = await self._change(conversation_id, lambda group: rules.add_members(group, by, allowed, limit))
@@ -138,9 +140,7 @@ class GroupService:
             raise bad_frame("expiresAt lies in the past")
         rules.require_admin(await self._groups.find(conversation_id), actor.user_id)
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        await self._groups.put_invite(
-            InviteToken(_hash(token), conversation_id, actor.user_id, expires_at, max_uses)
-        )
+        await self._groups.put_invite(InviteToken(_hash(token), conversation_id, actor.user_id, expires_at, max_uses))
         return token
 
     async def delete_invites(self, actor: DeviceRef, conversation_id: str) -> None:
@@ -153,7 +153,9 @@ class GroupService:
         """Come in by an invitation; joining a group one is in already changes nothing."""
         self._spend(actor.user_id)
         if len(await self._groups.of_user(actor.user_id)) >= self._limits.groups_per_user:
-            raise CooeeError(ErrorCode.TOO_LARGE, f"you are in {self._limits.groups_per_user} groups, the most there may be")
+            raise CooeeError(
+                ErrorCode.TOO_LARGE, f"you are in {self._limits.groups_per_user} groups, the most there may be"
+            )
         invite = await self._groups.use_invite(_hash(token), self._clock.wall_ms())
         if invite is None:
             raise not_found("the invitation (it may have expired)")

@@ -202,9 +202,7 @@ class PresenceService:
             if user == watcher or (user not in blocked and _audience_has(accounts[user], known=user in knowing))
         )
 
-    def _frame(
-        self, user: str, state: PresenceState | None, account: Account | None, sees: bool
-    ) -> frames.Presence:
+    def _frame(self, user: str, state: PresenceState | None, account: Account | None, sees: bool) -> frames.Presence:
         if not sees or account is None:
             return frames.Presence(user, "offline")
         if user in self._leaving or (state is not None and state.online):

@@ -2,8 +2,8 @@
 
 from cooee.domain.errors import bad_frame
 from cooee.domain.ids import DeviceRef, check_conversation_id
-from cooee.protocol import codec, frames
 from cooee.ports.router import Routed, RouteKind
+from cooee.protocol import codec, frames
 from cooee.services.conversations import ConversationViews
 from cooee.services.routes import Routes
 
