@@ -39,14 +39,15 @@ class TokenBucket:
         return cls(limit.per_s, limit.burst)
 
     def take(self, state: float, now: float, n: int = 1) -> tuple[float, float]:
-        """Take ``n`` tokens at ``now`` (monotonic seconds); return the new state and 0.0, or the old one and the wait (s).
+        """Take ``n`` tokens at ``now`` (monotonic seconds).
 
-        More than ``burst`` at once passes when the bucket is full, and is paid off afterwards: nothing waits for ever.
+        Returns the new state and 0.0, or the old state and the seconds to wait, with nothing taken. More than
+        ``burst`` at once passes when the bucket is full, and is paid off afterwards: nothing waits for ever.
         """
-        start = state if state > now else now
+        start = max(now, state)
         cost = n * self._token_s
         spare = self._capacity_s - cost
-        wait = start - now - (spare if spare > 0.0 else 0.0)
+        wait = start - now - max(0.0, spare)
         if wait > _SLACK_S:
             return state, wait
         return start + cost, 0.0
@@ -111,8 +112,7 @@ class KeyedBuckets:
             self._sketch = array("d", [FULL]) * (_ROWS << _ROW_BITS)
         sketch = self._sketch
         for cell in _cells(key):
-            if state > sketch[cell]:
-                sketch[cell] = state
+            sketch[cell] = max(sketch[cell], state)
 
     def _remembered(self, key: str) -> float:
         sketch = self._sketch
@@ -125,7 +125,7 @@ def _cells(key: str) -> list[int]:
 
 
 def address_key(address: str) -> str:
-    """Return the key under which an address is limited: IPv4 as it is, IPv6 by its /64, for one customer holds that much.
+    """Return the key under which an address is limited: IPv4 as it is, IPv6 by its /64, which one customer holds.
 
     An IPv4 address mapped into IPv6 counts as IPv4. What is no address (a Unix socket's peer) is its own key.
     """
