@@ -1,6 +1,6 @@
 """Accounts: people (and later bots), their password, profile and privacy settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -62,11 +62,22 @@ class Accounts(Protocol):
         ...
 
     async def update(self, user_id: str, changes: dict[str, Any]) -> Account | None:
-        """Set the named fields of `Account` and return the new state; None when there is no such account."""
+        """Set the named fields of `Account` and return the new state; None when there is no such account (any more).
+
+        Raises:
+            ValueError: ``changes`` names something else than a changeable field.
+        """
+        ...
+
+    async def note_seen(self, seen: Mapping[str, int]) -> None:
+        """Move ``last_seen`` of the accounts forward, never back, in one durable step; unknown ones are left out."""
         ...
 
     async def search(self, query: str, limit: int) -> Sequence[Account]:
-        """Return searchable, live accounts whose userId or a word of whose display name starts with ``query``."""
+        """Return searchable, live accounts whose userId or whose display name from some word on starts with ``query``.
+
+        Case and compatibility forms do not matter. Ordered by what matched, then by userId.
+        """
         ...
 
     async def page(self, after: str, limit: int) -> Sequence[Account]:

@@ -16,7 +16,7 @@ class Credentials(Protocol):
         ...
 
     async def put_invite(self, token_hash: bytes, expires_at: int, max_uses: int) -> None:
-        """Store an invitation to register."""
+        """Store an invitation to register. ``expires_at`` (ms) 0: never; ``max_uses`` 0: no bound."""
         ...
 
     async def use_invite(self, token_hash: bytes, now_ms: int) -> bool:

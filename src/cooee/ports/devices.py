@@ -29,7 +29,7 @@ class Devices(Protocol):
     """The devices of all accounts."""
 
     async def create(self, device: Device) -> None:
-        """Store a new device. Durable. Raises ValueError when the id was used before in this account."""
+        """Store a new device. Durable. ValueError when the id was ever used in this account, or the token is."""
         ...
 
     async def find(self, ref: DeviceRef) -> Device | None:
@@ -45,7 +45,7 @@ class Devices(Protocol):
         ...
 
     async def set_token(self, ref: DeviceRef, token_hash: bytes, now_ms: int) -> None:
-        """Log the device in (a hash) or out (empty)."""
+        """Log the device in (a hash) or out (empty). Durable. CooeeError ``not_found`` when the device is gone."""
         ...
 
     async def touch(self, refs: Sequence[DeviceRef], now_ms: int) -> None:

@@ -37,7 +37,10 @@ class Preferences(Protocol):
         ...
 
     async def changes_after(self, user_id: str, position: int, limit: int) -> Sequence[OwnChange] | None:
-        """Return the latest change per conversation above ``position``, ascending; None when that is too long ago."""
+        """Return the latest change per conversation above ``position``, ascending; 0 returns them from the beginning.
+
+        None when the position is not one of this store's (too high, or of a store before it): start from 0.
+        """
         ...
 
     async def position(self, user_id: str) -> int:

@@ -36,7 +36,8 @@ class ToDevice(Protocol):
     ) -> None:
         """Store the whole batch or nothing. The same (sender, clientMessageId) within 31 days stores nothing again.
 
-        ``limits`` = (messages, bytes) that may be queued for a device; beyond them: ``rate_limited``.
+        ``limits`` = (messages, bytes of UTF-8) that may be queued for a device; beyond them: ``rate_limited``. Messages
+        for a device that was revoked meanwhile are left out.
         """
         ...
 
