@@ -85,3 +85,15 @@ def snowflake(timestamp_ms: int, position: int, last: int) -> int:
     low = position & ((1 << _POSITION_BITS) - 1)
     candidate = (since << _POSITION_BITS) | low
     return candidate if candidate > last else ((since + 1) << _POSITION_BITS) | low
+
+
+def uuid7(timestamp_ms: int, random_bits: int) -> str:
+    """Return a UUIDv7 (RFC 9562 §5.7), the usual clientMessageId: time-ordered, 74 of ``random_bits`` used.
+
+    Time and randomness are the caller's, so that the same arguments give the same id.
+    """
+    number = (timestamp_ms & ((1 << 48) - 1)) << 80
+    number |= 0x7 << 76 | ((random_bits >> 62) & 0xFFF) << 64
+    number |= 0b10 << 62 | (random_bits & ((1 << 62) - 1))
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
