@@ -16,6 +16,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## make .venv with everything that running, testing and developing needs
+	@echo "Ready: .venv"
 
 run: $(RUNTIME) ## set up and start the server on http://127.0.0.1:8080 (flags: make run ARGS="--port 9000")
 	@exec $(BIN)/cooee serve $(ARGS)
@@ -24,13 +25,13 @@ test: static ## set up and prove everything: what check does, and the contract a
 	@$(PYTEST) tests --hypothesis-profile=ci
 
 check: static ## set up and check in under a minute: format, lint, types, arrows, unit and property tests
-	@$(PYTEST) tests/unit tests/property --hypothesis-profile=fast
+	@$(PYTEST) tests/unit $(wildcard tests/property) --hypothesis-profile=fast
 
 static: $(DEV)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: $(DEV) ## format the code and repair what the linter can
 	@$(BIN)/ruff check --fix-only .
