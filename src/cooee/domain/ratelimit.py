@@ -58,7 +58,7 @@ class TokenBucket:
 
 
 _MAX_KEY = 128
-_ROW_BITS = 13
+_ROW_BITS = 15
 _ROWS = 4
 _ROW_MASK = (1 << _ROW_BITS) - 1
 
