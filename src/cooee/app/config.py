@@ -301,7 +301,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Rate):
-        return f"{{ per_s = {value.per_s:g}, burst = {value.burst} }}"
+        return f"{{ per_s = {value.per_s!r}, burst = {value.burst} }}"
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, str):

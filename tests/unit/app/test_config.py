@@ -1,0 +1,83 @@
+"""Configuration: later sources win, and whatever is wrong is named."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cooee.app import config
+from cooee.domain.limits import Rate
+
+
+def load(tmp_path: Path, text: str = "", env: dict[str, str] | None = None, **flags: Any) -> config.Config:
+    file = tmp_path / "cooee.toml"
+    file.write_text(text)
+    return config.load(file, env or {}, {key.replace("__", "."): value for key, value in flags.items()})
+
+
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
+    text = '[server]\nhost = "a"\nport = 1\nserver_id = "x"'
+    loaded = load(tmp_path, text, {"COOEE_PORT": "2", "COOEE_SERVER_ID": "y"}, server__server_id="z")
+    assert (loaded.server.host, loaded.server.port, loaded.server.server_id) == ("a", 2, "z")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[server]\nprot = 1", "server.prot"),
+        ("[servr]\nport = 1", "servr"),
+        ("server = 1", "server"),
+        ("[server]\nport = 'x'", "server.port"),
+        ("[server]\nport = 70000", "server.port"),
+        ("[limits]\nframes = '5 per s'", "limits.frames"),
+        ("[limits]\nwindow = 0", "limits.window"),
+        ("[limits]\npage = 300", "limits.page"),
+        ("[limits]\nexempt = ['nowhere']", "limits.exempt"),
+        ("[accounts]\nregistration = 'maybe'", "accounts.registration"),
+        ("[store]\ndedup_days = 3", "store.dedup_days"),
+        ("not toml", "TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(config.ConfigError, match=named):
+        load(tmp_path, text)
+
+
+def test_the_nearest_known_key_is_suggested(tmp_path: Path) -> None:
+    with pytest.raises(config.ConfigError, match="did you mean port"):
+        load(tmp_path, "[server]\nprot = 1")
+    with pytest.raises(config.ConfigError, match="did you mean COOEE_PORT"):
+        load(tmp_path, "", {"COOEE_PROT": "1"})
+
+
+def test_a_missing_file_matters_only_when_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config.load(None, {}) == config.Config()
+    with pytest.raises(config.ConfigError, match="no such"):
+        config.load(tmp_path / "gone.toml", {})
+
+
+def test_rates_can_be_written_in_three_ways(tmp_path: Path) -> None:
+    text = '[limits]\nframes = "10/s burst 70"\nsends = "120/min"\ngroup_changes = { per_s = 2, burst = 3 }'
+    limits = load(tmp_path, text).limits
+    assert (limits.frames, limits.sends, limits.group_changes) == (Rate(10, 70), Rate(2, 120), Rate(2, 3))
+
+
+def test_lists_and_truth_values_come_from_the_environment(tmp_path: Path) -> None:
+    env = {"COOEE_ALLOWED_ORIGINS": "https://a.example, https://b.example", "COOEE_ACCOUNTS_USER_SEARCH": "no"}
+    loaded = load(tmp_path, "", env)
+    assert loaded.server.allowed_origins == ("https://a.example", "https://b.example")
+    assert loaded.accounts.user_search is False
+
+
+def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
+    changed = load(tmp_path, '[server]\npublic_url = "https://x.example/a\\"b"\n[limits]\nsends = "1/s"')
+    shown = config.show(changed)
+    assert tomllib.loads(shown)
+    assert load(tmp_path, shown) == changed
+
+
+def test_every_setting_is_documented() -> None:
+    undocumented = [setting.key for setting in config.settings() if len(setting.description) < 10]
+    assert undocumented == []
