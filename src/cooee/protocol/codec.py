@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from cooee.domain.errors import CooeeError, ErrorCode
+from cooee.domain.ids import DeviceRef
 from cooee.domain.message import EMPTY_BODY, Message
 from cooee.protocol import frames
 
@@ -117,6 +118,15 @@ def message_frame(message: Message) -> bytes:
 def with_envelope(frame: bytes, content: str) -> bytes:
     """Return a ``message`` frame with this device's own ``envelope`` added."""
     return frame[:-1] + b',"envelope":' + _encoder.encode(content) + b"}"
+
+
+def message_frame_for(device: DeviceRef, message: Message) -> bytes:
+    """Return the ``message`` frame as this device gets it: with its own envelope and no other."""
+    frame = message_frame(message)
+    for envelope in message.envelopes:
+        if envelope.device_id == device.device_id and envelope.user_id == device.user_id:
+            return with_envelope(frame, envelope.content)
+    return frame
 
 
 class Body(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True, gc=False):

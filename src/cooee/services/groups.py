@@ -1,7 +1,7 @@
 """Groups: found, change, invite, join. Every change is a durable system message before it is answered."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -171,7 +171,7 @@ class GroupService:
         self._views.forget(conversation_id)
         return changed
 
-    async def _note(self, conversation_id: str, user_ids: Sequence[str] | dict[str, object]) -> None:
+    async def _note(self, conversation_id: str, user_ids: Iterable[str]) -> None:
         for user_id in user_ids:
             await self._preferences.note_change(user_id, conversation_id)
 
