@@ -1,0 +1,190 @@
+"""Catching up: what a device has missed, pages of history, and its user's changed own state (PROTOCOL.md §5, §6)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
+from cooee.domain.ids import DeviceRef
+from cooee.domain.limits import Limits
+from cooee.domain.message import Message
+from cooee.ports.cursors import Cursors
+from cooee.ports.preferences import Preferences
+from cooee.ports.timeline import Missed, Page, Timeline
+from cooee.protocol import frames
+from cooee.protocol.codec import encode, message_frame, with_envelope
+from cooee.services.conversations import ConversationViews
+
+MAX_CHANGES = 1000
+"""Beyond so many changed conversations a device is told to read its list anew."""
+
+EVERYTHING = "everything"
+"""``changed`` of the ``account`` frame that says so: the sync token was too old, or of another store."""
+
+_ACCESS_ENDED = frozenset({ErrorCode.NOT_FOUND, ErrorCode.NOT_A_MEMBER})
+
+
+class Snapshots(Protocol):
+    """Where a conversation's entry for its user's list comes from."""
+
+    async def one(self, user_id: str, conversation_id: str) -> msgspec.Struct:
+        """Return the entry; CooeeError ``not_found`` or ``not_a_member`` when it is none of the user's."""
+        ...
+
+
+class SyncStores(NamedTuple):
+    """What `Sync` reads."""
+
+    timeline: Timeline
+    cursors: Cursors
+    preferences: Preferences
+
+
+class Sync:
+    """Reads for one device. ``store_epoch`` names the store, so that a token from before a restore is recognised."""
+
+    def __init__(
+        self,
+        stores: SyncStores,
+        views: ConversationViews,
+        limits: Limits,
+        snapshots: Snapshots,
+        account: Callable[[str], Awaitable[msgspec.Struct]],
+        store_epoch: str = "0",
+    ) -> None:
+        self._timeline, self._cursors, self._preferences = stores
+        self._views = views
+        self._limits = limits
+        self._snapshots = snapshots
+        self._account = account
+        self._store_epoch = store_epoch
+
+    async def missed(self, device: DeviceRef) -> Sequence[Missed]:
+        """Return the conversations in which the device lacks something, oldest activity first."""
+        return await self._timeline.missed(device)
+
+    async def position(self, device: DeviceRef, conversation_id: str) -> int:
+        """Return the device's received watermark."""
+        return await self._cursors.device(device, conversation_id)
+
+    async def read_after(self, device: DeviceRef, conversation_id: str, after: int, limit: int) -> Page:
+        """Return the oldest messages above ``after`` that the user may see.
+
+        Raises:
+            CooeeError: ``not_a_member``.
+        """
+        spans = await self._views.spans(conversation_id, device.user_id)
+        return await self._timeline.read_after(conversation_id, after, limit, spans, device)
+
+    async def page_frames(self, device: DeviceRef, page: Page) -> list[bytes]:
+        """Return the page's ``message`` frames, each with this device's own envelope."""
+        return [_frame_for(device, message) for message in page.messages]
+
+    async def history(self, device: DeviceRef, frame: frames.Fetch) -> frames.Messages:
+        """Return a page of history: at most ``limits.max_page`` messages, fewer when they are large.
+
+        Raises:
+            CooeeError: ``bad_frame`` or ``not_a_member``.
+        """
+        if frame.after is not None and frame.before is not None:
+            raise bad_frame("give after or before, not both")
+        if frame.limit < 1 or frame.before == 0:
+            raise bad_frame("limit and before must be at least 1")
+        conversation_id = frame.conversation_id
+        limit = min(frame.limit, self._limits.max_page)
+        spans = await self._views.spans(conversation_id, device.user_id)
+        forward = frame.after is not None
+        if forward:
+            page = await self._timeline.read_after(conversation_id, frame.after or 0, limit, spans, device)
+        else:
+            page = await self._timeline.read_before(conversation_id, frame.before or 0, limit, spans, device)
+        encoded = await self.page_frames(device, page)
+        page, encoded = _cut(page, encoded, self._limits.outbox_bytes // 2, forward=forward)
+        return frames.Messages(
+            conversation_id,
+            tuple(msgspec.Raw(one) for one in encoded),
+            page.covered_from,
+            page.covered_through,
+            page.complete,
+            frame.ref,
+        )
+
+    async def own_changes(self, device: DeviceRef, sync_token: str | None) -> tuple[list[bytes], str]:
+        """Return the frames of own state that changed since ``sync_token``, and the token that stands for now.
+
+        Without a token there are no frames: a new device reads its snapshot. A token that is too old, or of another
+        store, yields one ``account`` frame with ``changed`` "everything".
+        """
+        user_id = device.user_id
+        if sync_token is None:
+            return [], self._token(await self._preferences.position(user_id))
+        position = self._position(sync_token)
+        changes = None
+        if position is not None:
+            changes = await self._preferences.changes_after(user_id, position, MAX_CHANGES + 1)
+        if changes is None or len(changes) > MAX_CHANGES:
+            token = self._token(await self._preferences.position(user_id))
+            return [encode(frames.AccountChanged(EVERYTHING, sync_token=token))], token
+        found: list[bytes] = []
+        token = sync_token
+        for change in changes:
+            token = self._token(change.position)
+            frame = await self._changed(user_id, change.conversation_id, token)
+            if frame is not None:
+                found.append(encode(frame))
+        return found, token
+
+    def token(self, position: int) -> str:
+        """Return the sync token of a position in a user's change log, for live frames of own state."""
+        return self._token(position)
+
+    async def _changed(
+        self, user_id: str, conversation_id: str, token: str
+    ) -> frames.ConversationChanged | frames.AccountChanged | None:
+        if not conversation_id:
+            account = await self._account(user_id)
+            return frames.AccountChanged("account", msgspec.Raw(encode(account)), token)
+        try:
+            entry = await self._snapshots.one(user_id, conversation_id)
+        except CooeeError as refusal:
+            if refusal.code in _ACCESS_ENDED:
+                return None
+            raise
+        return frames.ConversationChanged(msgspec.Raw(encode(entry)), token)
+
+    def _token(self, position: int) -> str:
+        return f"{self._store_epoch}.{position}"
+
+    def _position(self, token: str) -> int | None:
+        epoch, _, position = token.rpartition(".")
+        if epoch != self._store_epoch or not position.isascii() or not position.isdigit() or len(position) > 18:
+            return None
+        return int(position)
+
+
+def _frame_for(device: DeviceRef, message: Message) -> bytes:
+    frame = message_frame(message)
+    for envelope in message.envelopes:
+        if envelope.device_id == device.device_id and envelope.user_id == device.user_id:
+            return with_envelope(frame, envelope.content)
+    return frame
+
+
+def _cut(page: Page, encoded: list[bytes], budget: int, *, forward: bool) -> tuple[Page, list[bytes]]:
+    """Shorten a page of large messages to about ``budget`` bytes, at its far end; at least one message stays."""
+    if sum(map(len, encoded)) <= budget:
+        return page, encoded
+    kept = size = 0
+    for one in encoded if forward else reversed(encoded):
+        size += len(one)
+        if kept and size > budget:
+            break
+        kept += 1
+    if kept == len(encoded):
+        return page, encoded
+    if forward:
+        through = page.messages[kept].sequence_number - 1
+        return Page(page.messages[:kept], page.covered_from, through, complete=False), encoded[:kept]
+    first = page.messages[-kept - 1].sequence_number + 1
+    return Page(page.messages[-kept:], first, page.covered_through, complete=False), encoded[-kept:]
