@@ -155,8 +155,7 @@ class PresenceService:
         """Stop listening, and keep when the users of this gateway were last seen."""
         left = await self._presence.unsubscribe(self._server_id, self._clock.wall_ms())
         await self._presence.publish(left)
-        for state in left:
-            await self._keep_last_seen(state)
+        await self._keep_last_seen(left)
 
     async def _announce_left(self) -> None:
         now = self._clock.monotonic()
@@ -166,15 +165,14 @@ class PresenceService:
         for user in due:
             del self._leaving[user]
         states = await self._presence.states(due)
-        for user in due:
-            state = states.get(user)
-            if state is not None and not state.online:
-                self._changed[user] = state
-                await self._keep_last_seen(state)
+        left = [state for user in due if (state := states.get(user)) is not None and not state.online]
+        self._changed.update((state.user_id, state) for state in left)
+        await self._keep_last_seen(left)
 
-    async def _keep_last_seen(self, state: PresenceState) -> None:
-        if state.last_seen:
-            await self._accounts.update(state.user_id, {"last_seen": state.last_seen})
+    async def _keep_last_seen(self, left: Sequence[PresenceState]) -> None:
+        seen = {state.user_id: state.last_seen for state in left if state.last_seen}
+        if seen:
+            await self._accounts.note_seen(seen)
 
     def _receive(self, changes: Sequence[PresenceState]) -> None:
         for state in changes:
