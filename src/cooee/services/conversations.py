@@ -1,131 +1,26 @@
-"""What the hot path must know of a conversation, kept in memory: who is in it, how long it is, who wrote last."""
+"""Active conversations, kept in memory for the hot path, loaded once however many ask."""
 
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
-from cooee.domain.conversation import Member, Role, Span
-from cooee.domain.errors import CooeeError, not_a_member, not_found, unavailable
-from cooee.domain.fanout import DEFAULT_LARGE_GROUP_MEMBERS, is_large
+from cooee.domain.conversation import Span
+from cooee.domain.errors import CooeeError, not_a_member, unavailable
 from cooee.domain.ids import check_conversation_id, direct_members, is_direct
-from cooee.domain.message import CONTENT_SYSTEM, Message
+from cooee.domain.message import Message
 from cooee.domain.receipt import Watermark
-from cooee.ports.accounts import Account, Accounts
-from cooee.ports.contacts import Contacts
-from cooee.ports.cursors import Cursors
-from cooee.ports.groups import Groups
-from cooee.ports.timeline import Timeline
+from cooee.services.conversation_view import ConversationView, changes_roster
+from cooee.services.view_sources import ViewSources
+
+__all__ = ["ConversationView", "ConversationViews", "ViewSources", "check_takes_part"]
 
 DEFAULT_CAPACITY = 100_000
 """Views kept in memory; a small one takes about one kilobyte."""
 
 _log = logging.getLogger(__name__)
-_NOBODY: frozenset[str] = frozenset()
-_NOTHING = Watermark()
-_RECENT = 512
-_ROSTER_UNCHANGED = b'"event":"message_deleted"'
 _LOAD_ATTEMPTS = 5
-
-
-class ConversationView:
-    """One active conversation. ``head`` may trail the timeline by what is being fanned out, and never leads it.
-
-    ``blocked``: a direct chat with a block either way. ``gone``: the peer, or the group, exists no more for new
-    messages. ``strangers``: those who may not open this empty direct chat without paying for it (PROTOCOL.md §13).
-    ``hidden_readers``: members who neither give nor get read receipts.
-    """
-
-    __slots__ = (
-        "_recent",
-        "_recent_from",
-        "blocked",
-        "conversation_id",
-        "gone",
-        "head",
-        "hidden_readers",
-        "large",
-        "members",
-        "newest_join",
-        "roster_version",
-        "strangers",
-        "user_ids",
-        "watermarks",
-    )
-
-    def __init__(
-        self,
-        conversation_id: str,
-        members: dict[str, Member],
-        *,
-        large: bool = False,
-        roster_version: int = 0,
-        head: int = 0,
-        watermarks: Mapping[str, Watermark] | None = None,
-    ) -> None:
-        self.conversation_id = conversation_id
-        self.members = members
-        self.user_ids = tuple(members)
-        self.newest_join = max((member.joined for member in members.values()), default=0)
-        self.large = large
-        self.roster_version = roster_version
-        self.head = head
-        self.blocked = False
-        self.gone = False
-        self.strangers = _NOBODY
-        self.hidden_readers = _NOBODY
-        self.watermarks = dict(watermarks or {})
-        self._recent: list[str] = []
-        self._recent_from = head + 1
-
-    def senders(self, after: int, through: int) -> frozenset[str] | None:
-        """Return who sent the messages in (after, through], system messages excepted; None: ask the timeline."""
-        start = after + 1 - self._recent_from
-        if start < 0 or through > self.head:
-            return None
-        if through - after == 1:
-            sender = self._recent[start]
-            return frozenset((sender,)) if sender else _NOBODY
-        found = frozenset(self._recent[start : through + 1 - self._recent_from])
-        return found - {""} if "" in found else found
-
-    def recipients(self, number: int) -> tuple[str, ...]:
-        """Return the members who may see ``number``: those who joined later do not."""
-        if number >= self.newest_join:
-            return self.user_ids
-        return tuple(user_id for user_id, member in self.members.items() if member.joined <= number)
-
-    def observe(self, message: Message) -> None:
-        """Take note of a new message, in order: head, recent senders, and the sender's own watermark."""
-        number = message.sequence_number
-        if number <= self.head:
-            return
-        recent = self._recent
-        if number != self.head + 1:
-            recent.clear()
-            self._recent_from = number
-        elif len(recent) >= _RECENT:
-            del recent[: _RECENT // 2]
-            self._recent_from += _RECENT // 2
-        self.head = number
-        sender = message.sender_id
-        if message.content_type == CONTENT_SYSTEM:
-            recent.append("")
-            return
-        recent.append(sender)
-        mark = self.watermarks.get(sender, _NOTHING)
-        if mark.delivered == number - 1:
-            self.watermarks[sender] = Watermark(number, mark.read)
-
-    def note_watermark(self, user_id: str, mark: Watermark) -> None:
-        """Merge what is known of one member's watermarks."""
-        old = self.watermarks.get(user_id)
-        if old is None or (mark.delivered >= old.delivered and mark.read >= old.read):
-            self.watermarks[user_id] = mark
-        else:
-            self.watermarks[user_id] = old.merge(mark.delivered, mark.read)
 
 
 Ready = Callable[[ConversationView | CooeeError], None]
@@ -145,16 +40,6 @@ class _Loading:
         self.task: asyncio.Task[None] | None = None
 
 
-class ViewSources(NamedTuple):
-    """Where views are loaded from."""
-
-    accounts: Accounts
-    contacts: Contacts
-    groups: Groups
-    timeline: Timeline
-    cursors: Cursors
-
-
 class ConversationViews:
     """Views by conversation, the least recently written ones dropped beyond ``capacity``.
 
@@ -165,11 +50,9 @@ class ConversationViews:
         self,
         sources: ViewSources,
         *,
-        large_group_members: int = DEFAULT_LARGE_GROUP_MEMBERS,
         capacity: int = DEFAULT_CAPACITY,
     ) -> None:
         self._sources = sources
-        self._large_group_members = large_group_members
         self._capacity = capacity
         self._views: OrderedDict[str, ConversationView] = OrderedDict()
         self._loading: dict[str, _Loading] = {}
@@ -266,12 +149,12 @@ class ConversationViews:
     async def _load(self, conversation_id: str, loading: _Loading) -> None:
         outcome: ConversationView | CooeeError
         try:
-            outcome = await self._read(conversation_id)
+            outcome = await self._sources.read(conversation_id)
             for _ in range(_LOAD_ATTEMPTS):
                 if not loading.stale:
                     break
                 loading.stale = False
-                outcome = await self._read(conversation_id)
+                outcome = await self._sources.read(conversation_id)
         except CooeeError as refusal:
             outcome = refusal
         except Exception:  # noqa: BLE001  # whatever the store raises, nobody may wait for ever
@@ -296,59 +179,6 @@ class ConversationViews:
         if len(self._views) > self._capacity:
             self._views.popitem(last=False)
 
-    async def _read(self, conversation_id: str) -> ConversationView:
-        if is_direct(conversation_id):
-            return await self._read_direct(conversation_id)
-        return await self._read_group(conversation_id)
-
-    async def _read_direct(self, conversation_id: str) -> ConversationView:
-        one, other = direct_members(conversation_id)
-        sources = self._sources
-        accounts, blocked, head, marks = await asyncio.gather(
-            sources.accounts.find_many((one, other)),
-            sources.contacts.blocked_either_way(one, (other,)),
-            sources.timeline.head(conversation_id),
-            sources.cursors.members(conversation_id),
-        )
-        if one not in accounts or other not in accounts:
-            raise not_found("the user")
-        members = {user_id: Member(user_id, Role.MEMBER, 1) for user_id in (one, other)}
-        view = ConversationView(conversation_id, members, head=head.last, watermarks=marks)
-        view.blocked = one != other and bool(blocked)
-        view.gone = any(account.deleted or account.disabled for account in accounts.values())
-        view.hidden_readers = _hidden_readers(accounts.values())
-        if head.last == 0 and one != other:
-            view.strangers = await self._strangers(one, other)
-        return view
-
-    async def _strangers(self, one: str, other: str) -> frozenset[str]:
-        """Return which of the two is no contact of the other."""
-        contacts = self._sources.contacts
-        one_known, other_known = await asyncio.gather(contacts.is_contact(other, one), contacts.is_contact(one, other))
-        return frozenset(user for user, known in ((one, one_known), (other, other_known)) if not known)
-
-    async def _read_group(self, conversation_id: str) -> ConversationView:
-        sources = self._sources
-        group, head, marks = await asyncio.gather(
-            sources.groups.find(conversation_id),
-            sources.timeline.head(conversation_id),
-            sources.cursors.members(conversation_id),
-        )
-        if group is None:
-            raise not_found("the group")
-        accounts = await sources.accounts.find_many(tuple(group.members))
-        view = ConversationView(
-            conversation_id,
-            dict(group.members),
-            large=is_large(len(group.members), self._large_group_members),
-            roster_version=group.roster_version,
-            head=head.last,
-            watermarks=marks,
-        )
-        view.gone = group.deleted
-        view.hidden_readers = _hidden_readers(accounts.values())
-        return view
-
 
 def check_takes_part(conversation_id: str, user_id: str) -> None:
     """Refuse a malformed id, and a direct chat of other people, by the id alone.
@@ -360,15 +190,6 @@ def check_takes_part(conversation_id: str, user_id: str) -> None:
         check_conversation_id(conversation_id)
     elif user_id not in direct_members(conversation_id):
         raise not_a_member()
-
-
-def changes_roster(message: Message) -> bool:
-    """Tell whether the message may have changed who is in the group, or as what."""
-    return message.content_type == CONTENT_SYSTEM and _ROSTER_UNCHANGED not in message.body
-
-
-def _hidden_readers(accounts: Iterable[Account]) -> frozenset[str]:
-    return frozenset(account.user_id for account in accounts if not account.privacy.read_receipts)
 
 
 def _resolve(future: "asyncio.Future[ConversationView | CooeeError]", outcome: ConversationView | CooeeError) -> None:

@@ -8,13 +8,13 @@ import msgspec
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import Limits
-from cooee.domain.message import Message
 from cooee.ports.cursors import Cursors
 from cooee.ports.preferences import Preferences
 from cooee.ports.timeline import Missed, Page, Timeline
 from cooee.protocol import frames
-from cooee.protocol.codec import encode, message_frame, with_envelope
+from cooee.protocol.codec import encode, message_frame_for
 from cooee.services.conversations import ConversationViews
+from cooee.services.sync_tokens import SyncTokens
 
 MAX_CHANGES = 1000
 """Beyond so many changed conversations a device is told to read its list anew."""
@@ -28,7 +28,7 @@ _ACCESS_ENDED = frozenset({ErrorCode.NOT_FOUND, ErrorCode.NOT_A_MEMBER})
 class Snapshots(Protocol):
     """Where a conversation's entry for its user's list comes from."""
 
-    async def one(self, user_id: str, conversation_id: str) -> msgspec.Struct:
+    async def one(self, device: DeviceRef, conversation_id: str) -> msgspec.Struct:
         """Return the entry; CooeeError ``not_found`` or ``not_a_member`` when it is none of the user's."""
         ...
 
@@ -42,7 +42,7 @@ class SyncStores(NamedTuple):
 
 
 class Sync:
-    """Reads for one device. ``store_epoch`` names the store, so that a token from before a restore is recognised."""
+    """Reads for one device. ``account`` returns the body of an ``account`` frame for a user."""
 
     def __init__(
         self,
@@ -51,14 +51,14 @@ class Sync:
         limits: Limits,
         snapshots: Snapshots,
         account: Callable[[str], Awaitable[msgspec.Struct]],
-        store_epoch: str = "0",
+        tokens: SyncTokens,
     ) -> None:
         self._timeline, self._cursors, self._preferences = stores
         self._views = views
         self._limits = limits
         self._snapshots = snapshots
         self._account = account
-        self._store_epoch = store_epoch
+        self._tokens = tokens
 
     async def missed(self, device: DeviceRef) -> Sequence[Missed]:
         """Return the conversations in which the device lacks something, oldest activity first."""
@@ -79,7 +79,7 @@ class Sync:
 
     async def page_frames(self, device: DeviceRef, page: Page) -> list[bytes]:
         """Return the page's ``message`` frames, each with this device's own envelope."""
-        return [_frame_for(device, message) for message in page.messages]
+        return [message_frame_for(device, message) for message in page.messages]
 
     async def history(self, device: DeviceRef, frame: frames.Fetch) -> frames.Messages:
         """Return a page of history: at most ``limits.max_page`` messages, fewer when they are large.
@@ -118,57 +118,36 @@ class Sync:
         """
         user_id = device.user_id
         if sync_token is None:
-            return [], self._token(await self._preferences.position(user_id))
-        position = self._position(sync_token)
+            return [], self._tokens.at(await self._preferences.position(user_id))
+        position = self._tokens.position(sync_token)
         changes = None
         if position is not None:
             changes = await self._preferences.changes_after(user_id, position, MAX_CHANGES + 1)
         if changes is None or len(changes) > MAX_CHANGES:
-            token = self._token(await self._preferences.position(user_id))
+            token = self._tokens.at(await self._preferences.position(user_id))
             return [encode(frames.AccountChanged(EVERYTHING, sync_token=token))], token
         found: list[bytes] = []
         token = sync_token
         for change in changes:
-            token = self._token(change.position)
-            frame = await self._changed(user_id, change.conversation_id, token)
+            token = self._tokens.at(change.position)
+            frame = await self._changed(device, change.conversation_id, token)
             if frame is not None:
                 found.append(encode(frame))
         return found, token
 
-    def token(self, position: int) -> str:
-        """Return the sync token of a position in a user's change log, for live frames of own state."""
-        return self._token(position)
-
     async def _changed(
-        self, user_id: str, conversation_id: str, token: str
+        self, device: DeviceRef, conversation_id: str, token: str
     ) -> frames.ConversationChanged | frames.AccountChanged | None:
         if not conversation_id:
-            account = await self._account(user_id)
+            account = await self._account(device.user_id)
             return frames.AccountChanged("account", msgspec.Raw(encode(account)), token)
         try:
-            entry = await self._snapshots.one(user_id, conversation_id)
+            entry = await self._snapshots.one(device, conversation_id)
         except CooeeError as refusal:
             if refusal.code in _ACCESS_ENDED:
                 return None
             raise
         return frames.ConversationChanged(msgspec.Raw(encode(entry)), token)
-
-    def _token(self, position: int) -> str:
-        return f"{self._store_epoch}.{position}"
-
-    def _position(self, token: str) -> int | None:
-        epoch, _, position = token.rpartition(".")
-        if epoch != self._store_epoch or not position.isascii() or not position.isdigit() or len(position) > 18:
-            return None
-        return int(position)
-
-
-def _frame_for(device: DeviceRef, message: Message) -> bytes:
-    frame = message_frame(message)
-    for envelope in message.envelopes:
-        if envelope.device_id == device.device_id and envelope.user_id == device.user_id:
-            return with_envelope(frame, envelope.content)
-    return frame
 
 
 def _cut(page: Page, encoded: list[bytes], budget: int, *, forward: bool) -> tuple[Page, list[bytes]]:
