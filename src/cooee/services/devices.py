@@ -1,0 +1,292 @@
+"""Devices: log in, be known by a token, log out, be revoked (PROTOCOL.md §11)."""
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_found
+from cooee.domain.groups import clean_name
+from cooee.domain.ids import DEVICE_ID, DeviceRef, is_user_id
+from cooee.ports.accounts import Account, Accounts
+from cooee.ports.clock import Clock
+from cooee.ports.cursors import Cursors
+from cooee.ports.devices import Device, Devices
+from cooee.ports.sessions import Sessions
+from cooee.protocol.codes import CloseCode
+from cooee.services.budgets import Budgets
+from cooee.services.own_state import OwnState
+from cooee.services.passwords import Passwords
+from cooee.services.routes import Routes
+from cooee.services.secrets import hash_token, new_device_id, new_token
+
+_DAY_MS = 86_400_000
+_TOUCH_AFTER_MS = 3_600_000
+_SWEEP = 500
+MAX_DEVICE_NAME = 64
+
+
+class DeviceStores(NamedTuple):
+    """What `DeviceService` reads and writes."""
+
+    accounts: Accounts
+    devices: Devices
+    cursors: Cursors
+    sessions: Sessions
+
+
+class DeviceSettings(msgspec.Struct, frozen=True):
+    """Days until an unused device ends, seconds a token is believed without a look at the store, tokens so kept."""
+
+    token_idle_days: int = 90
+    cache_s: float = 5.0
+    cached_tokens: int = 50_000
+
+
+class Login(NamedTuple):
+    """What a client asks for when it logs in; ``address`` is where it comes from."""
+
+    address: str
+    user_id: str
+    password: str
+    name: str
+    type: str
+    device_id: str | None = None
+
+
+def unauthorized() -> CooeeError:
+    """Build the one answer to a token that is none, has ended, or was revoked."""
+    return CooeeError(ErrorCode.UNAUTHORIZED, "the token is not valid; log in again")
+
+
+def _wrong() -> CooeeError:
+    return CooeeError(ErrorCode.UNAUTHORIZED, "the name or the password is wrong")
+
+
+class DeviceService:
+    """The use cases of devices. Tokens are kept as hashes; who has only the store can log in as nobody."""
+
+    def __init__(
+        self,
+        stores: DeviceStores,
+        passwords: Passwords,
+        budgets: Budgets,
+        routes: Routes,
+        own_state: OwnState,
+        clock: Clock,
+        settings: DeviceSettings = DeviceSettings(),  # noqa: B008  # frozen
+    ) -> None:
+        self._accounts, self._devices, self._cursors, self._sessions = stores
+        self._passwords = passwords
+        self._budgets = budgets
+        self._routes = routes
+        self._own_state = own_state
+        self._clock = clock
+        self._settings = settings
+        self._known: OrderedDict[bytes, tuple[Device, float]] = OrderedDict()
+        self._seen: dict[DeviceRef, int] = {}
+        self._revision = 0
+
+    async def log_in(self, login: Login) -> tuple[str, Device]:
+        """Check name and password and return a new token with its device.
+
+        A wrong name takes as long as a wrong password and gets the same answer. An existing ``device_id`` keeps its
+        cursors, keys and queues; its former token ends. A new device starts at what the user has been delivered.
+
+        Raises:
+            CooeeError: ``unauthorized``, ``forbidden`` for a disabled account, ``rate_limited``, ``bad_frame``,
+                ``not_found`` for a device that the account does not have.
+        """
+        name = clean_name(login.name, "the device's name", MAX_DEVICE_NAME)
+        kind = clean_name(login.type, "the device's type", 32)
+        self.spend_log_in(login.address, login.user_id)
+        account = await self._proven(login.user_id, login.password)
+        token = new_token()
+        if login.device_id is None:
+            device = await self._new_device(account.user_id, name, kind, hash_token(token))
+        else:
+            device = await self._back_again(account.user_id, login.device_id, hash_token(token))
+        await self._still(account, device.ref)
+        await self._own_state.changed(device.ref, "devices")
+        return token, device
+
+    def spend_log_in(self, address: str, user_id: str) -> None:
+        """Count an attempt to prove who one is; ``rate_limited`` when there were too many."""
+        self._budgets.spend_for_address("log_ins_per_address", address)
+        self._budgets.spend_for_address("log_ins_per_account_and_address", address, f"{user_id[:64]} ")
+
+    async def authenticate(self, token: str) -> Device:
+        """Return the device that is logged in with ``token``.
+
+        A revocation counts at once on this server and within ``cache_s`` on others.
+
+        Raises:
+            CooeeError: ``unauthorized``.
+        """
+        token_hash = hash_token(token)
+        known = self._known.get(token_hash)
+        if known is not None and known[1] > self._clock.monotonic():
+            self.note_seen(known[0])
+            return known[0]
+        return await self._look_up(token_hash)
+
+    def note_seen(self, device: Device) -> None:
+        """Note that the device was here now; written by `tend`, at most once an hour."""
+        now = self._clock.wall_ms()
+        if now - device.last_seen > _TOUCH_AFTER_MS:
+            self._seen[device.ref] = now
+
+    async def of_user(self, user_id: str) -> Sequence[Device]:
+        """Return the user's devices, oldest first."""
+        return await self._devices.of_user(user_id)
+
+    async def log_out(self, device: DeviceRef) -> None:
+        """End the device's token and its connections; its keys and queues stay for when it logs in again."""
+        await self._devices.set_token(device, b"", self._clock.wall_ms())
+        self._ended((device,))
+        await self._own_state.changed(device, "devices")
+
+    async def log_out_others(self, user_id: str, keep: DeviceRef | None = None) -> None:
+        """Log all devices of the user out, but for ``keep``."""
+        for device in await self._devices.of_user(user_id):
+            if device.ref != keep and device.token_hash:
+                await self._devices.set_token(device.ref, b"", self._clock.wall_ms())
+        self.forget_users((user_id,))
+        self._routes.close_user(user_id, CloseCode.UNAUTHORIZED, "logged out", except_device=keep)
+
+    async def revoke(self, actor: DeviceRef, device_id: str) -> None:
+        """End an own device for good, with its cursors, keys and queues.
+
+        Raises:
+            CooeeError: ``bad_frame``, or ``not_found`` when the user has no such device.
+        """
+        if DEVICE_ID.fullmatch(device_id) is None:
+            raise bad_frame("the deviceId is malformed")
+        ref = DeviceRef(actor.user_id, device_id)
+        if await self._devices.find(ref) is None:
+            raise not_found("the device")
+        await self._revoke((ref,))
+        await self._own_state.changed(actor, "devices")
+
+    async def end_all(self, user_id: str) -> None:
+        """Revoke all devices of the user: the account ends."""
+        await self._revoke([device.ref for device in await self._devices.of_user(user_id)])
+        self._routes.close_user(user_id, CloseCode.UNAUTHORIZED, "the account has ended")
+
+    async def tend(self) -> int:
+        """Write when devices were last seen, and revoke those idle for too long; return how many. Run now and then.
+
+        A device with a live connection is not idle, however long ago it logged in.
+        """
+        now = self._clock.wall_ms()
+        seen, self._seen = self._seen, {}
+        if seen:
+            await self._devices.touch(tuple(seen), now)
+        revoked = 0
+        while idle := await self._devices.idle_since(now - self._settings.token_idle_days * _DAY_MS, _SWEEP):
+            online = await self._sessions.of_users(tuple({device.user_id for device in idle}))
+            live = {DeviceRef(entry.user_id, entry.device_id) for entries in online.values() for entry in entries}
+            await self._devices.touch([device.ref for device in idle if device.ref in live], now)
+            ended = [device.ref for device in idle if device.ref not in live]
+            await self._revoke(ended)
+            revoked += len(ended)
+        return revoked
+
+    def forget_users(self, user_ids: Collection[str]) -> None:
+        """Look these users' tokens up anew: something about their devices changed, here or on another server."""
+        self._revision += 1
+        for token_hash in [key for key, (device, _) in self._known.items() if device.user_id in user_ids]:
+            del self._known[token_hash]
+
+    async def _proven(self, user_id: str, password: str) -> Account:
+        account = await self._accounts.find(user_id) if is_user_id(user_id) else None
+        password_hash = "" if account is None or account.deleted else account.password_hash
+        matched = await self._passwords.verify(password_hash, password)
+        if account is None or not matched:
+            raise _wrong()
+        if account.disabled:
+            raise CooeeError(ErrorCode.FORBIDDEN, "this account is disabled; ask the operator of the server")
+        if self._passwords.outdated(password_hash):
+            account = await self._rehash(account, password)
+        return account
+
+    async def _rehash(self, account: Account, password: str) -> Account:
+        """Keep the password under the present parameters, unless it was changed meanwhile."""
+        renewed = await self._passwords.hash(password)
+        async with self._passwords.changing(account.user_id):
+            current = await self._accounts.find(account.user_id)
+            if current is not None and current.password_hash == account.password_hash:
+                return await self._accounts.update(account.user_id, {"password_hash": renewed}) or account
+        if current is None or not await self._passwords.verify(current.password_hash, password):
+            raise _wrong()
+        return current  # another log-in was faster
+
+    async def _still(self, account: Account, ref: DeviceRef) -> None:
+        """Take the log-in back if the password was changed, or the account ended, while it was going on."""
+        current = await self._accounts.find(account.user_id)
+        if current is not None and not current.disabled and current.password_hash == account.password_hash:
+            return
+        with suppress(CooeeError):  # revoked meanwhile: all the better
+            await self._devices.set_token(ref, b"", self._clock.wall_ms())
+        raise _wrong()
+
+    async def _new_device(self, user_id: str, name: str, kind: str, token_hash: bytes) -> Device:
+        await self._make_room(user_id)
+        now = self._clock.wall_ms()
+        while True:
+            device = Device(user_id, new_device_id(), name, kind, token_hash, now, now)
+            try:
+                await self._devices.create(device)
+            except ValueError:  # the id was used before
+                continue
+            await self._cursors.start_device(device.ref)
+            return device
+
+    async def _back_again(self, user_id: str, device_id: str, token_hash: bytes) -> Device:
+        ref = DeviceRef(user_id, device_id)
+        device = await self._devices.find(ref) if DEVICE_ID.fullmatch(device_id) else None
+        if device is None:
+            raise not_found("the device (log in without its id)")
+        now = self._clock.wall_ms()
+        await self._devices.set_token(ref, token_hash, now)
+        if device.token_hash:
+            self._ended((ref,))
+        return msgspec.structs.replace(device, token_hash=token_hash, last_seen=now)
+
+    async def _make_room(self, user_id: str) -> None:
+        """An account that has all the devices it may have loses the one longest unseen, logged-out ones first."""
+        devices = await self._devices.of_user(user_id)
+        surplus = len(devices) - self._budgets.limits.devices_per_user + 1
+        if surplus > 0:
+            oldest = sorted(devices, key=lambda device: (bool(device.token_hash), device.last_seen))
+            await self._revoke([device.ref for device in oldest[:surplus]])
+
+    async def _look_up(self, token_hash: bytes) -> Device:
+        revision = self._revision
+        device = await self._devices.find_by_token(token_hash) if token_hash else None
+        if device is None or not hmac.compare_digest(device.token_hash, token_hash):
+            raise unauthorized()
+        if self._clock.wall_ms() - device.last_seen > self._settings.token_idle_days * _DAY_MS:
+            raise unauthorized()
+        if revision == self._revision:
+            self._known[token_hash] = (device, self._clock.monotonic() + self._settings.cache_s)
+            self._known.move_to_end(token_hash)
+            if len(self._known) > self._settings.cached_tokens:
+                self._known.popitem(last=False)
+        self.note_seen(device)
+        return device
+
+    async def _revoke(self, refs: Sequence[DeviceRef]) -> None:
+        if refs:
+            await self._devices.revoke(refs)
+            await self._cursors.forget_devices(refs)
+            self._ended(refs)
+
+    def _ended(self, refs: Sequence[DeviceRef]) -> None:
+        """The tokens of these devices are no longer good: nobody goes on with them."""
+        self.forget_users({ref.user_id for ref in refs})
+        for ref in refs:
+            self._routes.close_device(ref, CloseCode.UNAUTHORIZED, "logged out or revoked")
