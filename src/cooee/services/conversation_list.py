@@ -116,19 +116,19 @@ class ConversationList:
         snapshot = msgspec.Raw(codec.encode(conversation))
         return codec.encode(frames.ConversationChanged(snapshot, self._sync_token(position)))
 
-    async def watermarks(self, device: DeviceRef, query: frames.WatermarksQuery) -> frames.Watermarks:
+    async def watermarks(self, device: DeviceRef, conversation_ids: Sequence[str]) -> frames.Watermarks:
         """Return the current watermarks of open chats; those the user is not in are left out.
 
         Raises:
-            CooeeError: ``too_large`` for too many at once.
+            CooeeError: ``too_large`` for too many at once, ``bad_frame`` for a malformed id.
         """
-        wanted = tuple(dict.fromkeys(query.conversation_ids))
+        wanted = tuple(dict.fromkeys(conversation_ids))
         if len(wanted) > self._limits.watermarks_query:
             raise CooeeError(
                 ErrorCode.TOO_LARGE, f"ask for the watermarks of at most {self._limits.watermarks_query} conversations"
             )
         found = await asyncio.gather(*(self._watermarks(device, each) for each in wanted))
-        return frames.Watermarks(tuple(item for item in found if item is not None), query.ref)
+        return frames.Watermarks(tuple(item for item in found if item is not None))
 
     async def _watermarks(self, device: DeviceRef, conversation_id: str) -> ConversationWatermarks | None:
         scene = await self._scene(device.user_id, conversation_id)
