@@ -1,0 +1,128 @@
+"""Devices in SQLite."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apsw
+
+from cooee.adapters.sqlite.database import Database
+from cooee.adapters.sqlite.push_queue import forget_push_entries
+from cooee.adapters.sqlite.to_device import forget_to_device_queues
+from cooee.domain.errors import not_found
+from cooee.domain.ids import DeviceRef
+from cooee.ports.devices import Device
+
+ForgetCursors = Callable[[apsw.Connection, Sequence[DeviceRef]], None]
+"""Drops the cursors of devices, within the caller's transaction."""
+
+_SELECT = "SELECT user_id, device_id, name, type, token_hash, created_at, last_seen FROM device WHERE "
+_INSERT = """INSERT INTO device (user_id, device_id, name, type, token_hash, created_at, last_seen)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+
+
+class SqliteDevices:
+    """`Devices`. ``forget_cursors`` is called in the transaction of `revoke`."""
+
+    def __init__(self, database: Database, forget_cursors: ForgetCursors) -> None:
+        self._database = database
+        self._forget_cursors = forget_cursors
+
+    async def create(self, device: Device) -> None:
+        """Store a new device. Durable. ValueError when the id was ever used in this account, or the token is."""
+        row = (*device.ref, device.name, device.type, device.token_hash or None, device.created_at, device.last_seen)
+
+        def create(connection: apsw.Connection) -> None:
+            try:
+                connection.execute(_INSERT, row)
+            except apsw.ConstraintError as error:
+                raise ValueError("this deviceId was used before, or this token is in use") from error
+
+        await self._database.write(create)
+
+    async def find(self, ref: DeviceRef) -> Device | None:
+        """Return the device, also one that is logged out."""
+        return await self._find_one("user_id = ? AND device_id = ?", ref)
+
+    async def find_by_token(self, token_hash: bytes) -> Device | None:
+        """Return the device that is logged in with this token."""
+        return await self._find_one("token_hash = ?", (token_hash,))
+
+    async def of_user(self, user_id: str) -> Sequence[Device]:
+        """Return the user's devices, oldest first."""
+        return await self._find_all("user_id = ? AND NOT revoked ORDER BY created_at, device_id", (user_id,))
+
+    async def set_token(self, ref: DeviceRef, token_hash: bytes, now_ms: int) -> None:
+        """Log the device in (a hash) or out (empty). Durable. CooeeError ``not_found`` when the device is gone."""
+        sql = """UPDATE device SET token_hash = ?, last_seen = max(last_seen, ?)
+            WHERE user_id = ? AND device_id = ? AND NOT revoked"""
+
+        def set_token(connection: apsw.Connection) -> None:
+            try:
+                connection.execute(sql, (token_hash or None, now_ms, *ref))
+            except apsw.ConstraintError as error:
+                raise ValueError("this token is in use") from error
+            if not connection.changes():
+                raise not_found("the device")
+
+        await self._database.write(set_token)
+
+    async def touch(self, refs: Sequence[DeviceRef], now_ms: int) -> None:
+        """Note that the devices were seen; last seen never goes back. Durable."""
+        sql = "UPDATE device SET last_seen = ? WHERE user_id = ? AND device_id = ? AND last_seen < ? AND NOT revoked"
+        rows = [(now_ms, *ref, now_ms) for ref in refs]
+
+        def touch(connection: apsw.Connection) -> None:
+            connection.executemany(sql, rows)
+
+        if rows:
+            await self._database.write(touch)
+
+    async def revoke(self, refs: Sequence[DeviceRef]) -> None:
+        """Remove devices with their cursors, keys and queues, in one durable step."""
+        if refs:
+            await self._database.write(lambda connection: self._revoke(connection, refs))
+
+    async def idle_since(self, before_ms: int, limit: int) -> Sequence[Device]:
+        """Return devices last seen before ``before_ms``, the longest absent first."""
+        where = "revoked = 0 AND last_seen < ? ORDER BY last_seen, user_id, device_id LIMIT ?"
+        return await self._find_all(where, (before_ms, limit))
+
+    def _revoke(self, connection: apsw.Connection, refs: Sequence[DeviceRef]) -> None:
+        sql = """UPDATE device SET name = '', type = '', token_hash = NULL, created_at = 0, last_seen = 0, revoked = 1
+            WHERE user_id = ? AND device_id = ? AND NOT revoked"""
+        gone = []
+        for ref in refs:
+            connection.execute(sql, ref)
+            if connection.changes():
+                gone.append(ref)
+        _forget(connection, gone, self._forget_cursors)
+
+    async def _find_one(self, where: str, values: tuple[Any, ...]) -> Device | None:
+        found = await self._find_all(f"{where} AND NOT revoked", values)
+        return found[0] if found else None
+
+    async def _find_all(self, where: str, values: tuple[Any, ...]) -> list[Device]:
+        def find(connection: apsw.Connection) -> list[Device]:
+            return [_device(row) for row in connection.execute(_SELECT + where, values)]
+
+        return await self._database.read(find)
+
+
+def erase_devices(connection: apsw.Connection, user_id: str, forget_cursors: ForgetCursors) -> None:
+    """Remove all devices of an account that is being erased; nobody logs in to it again, so no ids are kept."""
+    rows = connection.execute("SELECT device_id FROM device WHERE user_id = ? AND NOT revoked", (user_id,))
+    gone = [DeviceRef(user_id, device_id) for (device_id,) in rows]
+    connection.execute("DELETE FROM device WHERE user_id = ?", (user_id,))
+    _forget(connection, gone, forget_cursors)
+
+
+def _forget(connection: apsw.Connection, gone: Sequence[DeviceRef], forget_cursors: ForgetCursors) -> None:
+    if gone:
+        forget_cursors(connection, gone)
+        forget_to_device_queues(connection, gone)
+        forget_push_entries(connection, gone)
+
+
+def _device(row: tuple[Any, ...]) -> Device:
+    user_id, device_id, name, kind, token_hash, created_at, last_seen = row
+    return Device(user_id, device_id, name, kind, token_hash or b"", created_at, last_seen)
