@@ -1,0 +1,130 @@
+"""``cooee serve``: start, say what is there, wait for a signal, drain, stop."""
+
+import asyncio
+import contextlib
+import errno
+import resource
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from cooee.app.config import Config
+from cooee.app.logs import configure_logs
+from cooee.app.wiring import Server, StoreFailed, open_server
+
+_log = structlog.get_logger(__name__)
+
+
+class StartFailed(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+def run(config: Config) -> None:
+    """Run a server until SIGTERM or SIGINT, which drain it; a second one stops it at once.
+
+    Raises:
+        StartFailed: the port or the data folder is taken, or the store cannot be used.
+    """
+    configure_logs(config.log)
+    _raise_file_limit(config.limits.max_connections)
+    _runner()(_serve(config))
+
+
+def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
+    try:
+        import uvloop  # noqa: PLC0415  # absent where it cannot be built
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+async def _serve(config: Config) -> None:
+    folder = Path(config.server.data_dir)
+    fresh = not (folder / "cooee.db").exists()  # before anything else runs on the loop
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # noqa: ASYNC240  # as above
+    except OSError as problem:
+        raise StartFailed(f"the data folder {folder} cannot be made: {problem.strerror}") from None
+    try:
+        server = await open_server(config)
+    except StoreFailed as problem:
+        raise StartFailed(str(problem)) from None
+    try:
+        await _start(server, config)
+        _greet(config, server, folder, fresh=fresh)
+        await _until_stopped(server)
+    finally:
+        await server.aclose()
+    _log.info("stopped")
+
+
+async def _start(server: Server, config: Config) -> None:
+    try:
+        await server.start()
+    except OSError as problem:
+        where = f"{config.server.host}:{config.server.port}"
+        if problem.errno == errno.EADDRINUSE:
+            raise StartFailed(f"{where} is in use by another program; choose another port with --port") from None
+        if problem.errno == errno.EACCES:
+            raise StartFailed(f"this user may not listen on {where}; choose a port above 1023 with --port") from None
+        raise StartFailed(f"cannot listen on {where}: {problem.strerror or problem}") from None
+
+
+async def _until_stopped(server: Server) -> None:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    again = asyncio.Event()
+
+    def on_signal() -> None:
+        if asked.is_set():
+            again.set()
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    waiting = [asyncio.create_task(asked.wait()), asyncio.create_task(server.drained())]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if asked.is_set() and server.connections:
+        _say(f"Draining {server.connections} connections (up to {server.drain_s:g} s; Ctrl-C again stops at once) …")
+    drain = asyncio.create_task(server.drain())
+    hurry = asyncio.create_task(again.wait())
+    await asyncio.wait([drain, hurry], return_when=asyncio.FIRST_COMPLETED)
+    for task in (*waiting, drain, hurry):
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _greet(config: Config, server: Server, folder: Path, *, fresh: bool) -> None:
+    url = config.server.public_url or server.url
+    if fresh:
+        _say(f"Made the data folder {folder.resolve()} (the store, its secrets and the administrative socket).")
+    else:
+        _say(f"Using the data folder {folder.resolve()}.")
+    _say(f"Cooee listens on {server.url}")
+    if config.accounts.registration == "open":
+        _say(f"Next, in another terminal:  cooee register alice --url {url}")
+    elif config.accounts.registration == "invite":
+        _say("Registration is by invite:  cooee admin invites create")
+    else:
+        _say("Registration is closed; create accounts with:  cooee admin users create alice")
+    _say("Stop with Ctrl-C.")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _raise_file_limit(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = wanted + 256 if hard == resource.RLIM_INFINITY else min(wanted + 256, hard)
+    if soft < target:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+    if min(target, max(soft, target)) < wanted:
+        _log.warning("few files may be opened", limit=target, connections_wanted=wanted)
