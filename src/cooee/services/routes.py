@@ -55,11 +55,14 @@ class Routes:
 
     async def deliver(self, items: Sequence[Routed]) -> Online:
         """Send ``items`` off now, in order, and return the live sessions of their users; who is missing has none."""
-        users = {user_id for item in items for user_id in item.user_ids}
+        users: set[str] = set()
+        for item in items:
+            users.update(item.user_ids)
         online = await self._sessions.of_users(tuple(users))
         servers = {entry.server_id for entries in online.values() for entry in entries}
         if len(servers) == 1:
-            await self._router.publish(next(iter(servers)), _reaching(items, online))
+            reaching = items if len(online) == len(users) else _reaching(items, online)
+            await self._router.publish(servers.pop(), reaching)
         elif servers:
             await asyncio.gather(
                 *(self._router.publish(server_id, _narrowed(items, online, server_id)) for server_id in servers)
@@ -106,7 +109,7 @@ class Routes:
 
 def _reaching(items: Sequence[Routed], online: Online) -> Sequence[Routed]:
     """Return the items that reach anybody. All live users are on one server, so nothing need be narrowed."""
-    return [item for item in items if any(user_id in online for user_id in item.user_ids)]
+    return [item for item in items if not online.keys().isdisjoint(item.user_ids)]
 
 
 def _narrowed(items: Sequence[Routed], online: Online, server_id: str) -> Sequence[Routed]:

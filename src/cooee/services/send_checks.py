@@ -23,7 +23,10 @@ def check_send(frame: Send, limits: Limits) -> None:
     """
     if (frame.conversation_id is None) is (frame.to is None):
         raise bad_frame("give either conversationId or to")
-    if not is_client_message_id(frame.client_message_id):
+    message_id = frame.client_message_id
+    if not (0 < len(message_id) <= 64 and message_id.isascii() and message_id.isprintable()) and (
+        not is_client_message_id(message_id)
+    ):
         raise bad_frame("clientMessageId must have 1 to 64 characters and no control characters")
     if frame.content_type != CONTENT_TEXT:
         raise bad_frame(f"contentType must be one of: {', '.join(CONTENT_TYPES)}")

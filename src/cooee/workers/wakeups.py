@@ -18,6 +18,7 @@ _MAX_PENDING = 50_000
 _MAX_KNOWN = 100_000
 _KNOWN_FOR_S = 60.0
 _RETRY_DELAY_S = 1.0
+_OVERFLOW = 4
 _NO_DEVICES: frozenset[str] = frozenset()
 
 
@@ -25,7 +26,8 @@ class Wakeups:
     """Hands absent receivers over to the push queue, off the path of live delivery.
 
     ``due_at`` of a user without sessions is now; a device without a session of a user who has others is due when an
-    unacknowledged live sending would be (6 s), for the user may read it on the other. Bounded: see `consider`.
+    unacknowledged live sending would be (6 s), for the user may read it on the other. What is pending is bounded: the
+    fan-out waits for a queue that is slow, and goes on without one that fails.
     """
 
     def __init__(self, queue: PushQueue, devices: Devices, clock: Clock, *, max_pending: int = _MAX_PENDING) -> None:
@@ -39,17 +41,30 @@ class Wakeups:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self.dropped = 0
+        """How many entries were given up, because the queue takes none and too much is pending."""
 
     async def consider(self, messages: Sequence[Message], items: Sequence[Routed], online: Online) -> None:
         """Note who missed these messages live. Waits while too much is pending, which slows the fan-out down."""
         now = self._clock.wall_ms()
         monotonic = self._clock.monotonic()
+        known_devices = self._known
         for message, item in zip(messages, items, strict=True):
             if not message.counts_as_unread:
                 continue
             for user_id in item.user_ids:
-                if user_id != message.sender_id:
-                    self._consider_user(user_id, message, online, now, monotonic)
+                if user_id == message.sender_id:
+                    continue
+                sessions = online.get(user_id)
+                if not sessions:
+                    self._note(PushEntry(user_id, "", message.conversation_id, message.sequence_number, now))
+                    continue
+                known = known_devices.get(user_id)
+                if known is None or known[0] <= monotonic or len(known[1]) > len(sessions):
+                    live = frozenset(entry.device_id for entry in sessions)
+                    self._unsure[user_id, message.conversation_id] = (message.sequence_number, live)
+        if self._pending or self._unsure:
+            self._wake.set()
         if len(self._pending) + len(self._unsure) >= self._max_pending:
             self._room.clear()
             await self._room.wait()
@@ -68,6 +83,7 @@ class Wakeups:
             except Exception:  # noqa: BLE001  # what is pending stays so
                 _log.exception("push entries could not be stored; trying again")
                 self._wake.set()
+                self._room.set()
                 await asyncio.sleep(_RETRY_DELAY_S)
 
     async def flush(self) -> None:
@@ -84,23 +100,6 @@ class Wakeups:
                 raise
         if not self._room.is_set():
             self._room.set()
-
-    def _consider_user(self, user_id: str, message: Message, online: Online, now: int, monotonic: float) -> None:
-        conversation_id, number = message.conversation_id, message.sequence_number
-        sessions = online.get(user_id)
-        if not sessions:
-            self._note(PushEntry(user_id, "", conversation_id, number, now))
-            self._wake.set()
-            return
-        known = self._known.get(user_id)
-        if known is not None and known[0] > monotonic:
-            if len(known[1]) > len(sessions):
-                live = frozenset(entry.device_id for entry in sessions)
-                self._note_silent(user_id, conversation_id, number, known[1] - live, now)
-                self._wake.set()
-            return
-        self._unsure[user_id, conversation_id] = (number, frozenset(entry.device_id for entry in sessions))
-        self._wake.set()
 
     async def _look_up(self) -> None:
         """Learn the devices of users who have some session, and note those without one."""
@@ -134,6 +133,10 @@ class Wakeups:
         """One entry per (user, device, conversation): the later number, the earlier due time."""
         key = (entry.user_id, entry.device_id, entry.conversation_id)
         old = self._pending.get(key)
-        if old is not None:
+        if old is None:
+            if len(self._pending) >= _OVERFLOW * self._max_pending:
+                self.dropped += 1
+                return
+        else:
             entry = PushEntry(*key, max(old.sequence_number, entry.sequence_number), min(old.due_at, entry.due_at))
         self._pending[key] = entry

@@ -1,0 +1,109 @@
+"""What a `send` frame must look like."""
+
+import msgspec
+import pytest
+
+from cooee.domain.errors import CooeeError, ErrorCode
+from cooee.domain.limits import Limits
+from cooee.protocol.codec import decode_client
+from cooee.protocol.frames import Send
+from cooee.services.send_checks import check_send
+
+LIMITS = Limits()
+
+
+def send(**fields: object) -> Send:
+    frame = {"type": "send", "clientMessageId": "c1", "contentType": "text", "content": "hi", "to": "bob"} | fields
+    present = {name: value for name, value in frame.items() if value is not None}
+    decoded = decode_client(msgspec.json.encode(present))
+    assert isinstance(decoded, Send)
+    return decoded
+
+
+def refusal(**fields: object) -> CooeeError:
+    with pytest.raises(CooeeError) as caught:
+        check_send(send(**fields), LIMITS)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"to": None, "conversationId": "dm:alice:bob"},
+        {"clientMessageId": "x" * 64},
+        {"clientMessageId": "žluť ✓"},
+        {"content": "é" * (LIMITS.content_bytes // 2)},
+        {"content": '\U0001f600\n\t"\\'},
+        {"replyTo": "7265", "mentions": ["alice", "b.c-d_1"], "silent": True},
+        {"notificationPreview": "é" * 128},
+    ],
+)
+def test_good_frames_pass(fields: dict[str, object]):
+    check_send(send(**fields), LIMITS)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"to": None},
+        {"conversationId": "dm:alice:bob"},
+        {"clientMessageId": ""},
+        {"clientMessageId": "x" * 65},
+        {"clientMessageId": "a\nb"},
+        {"clientMessageId": "a\x85b"},
+        {"content": ""},
+        {"content": 5},
+        {"content": {"text": "hi"}},
+        {"content": ["hi"]},
+        {"replyTo": ""},
+        {"replyTo": "-1"},
+        {"replyTo": "12x"},
+        {"replyTo": "\u0661\u0662"},
+        {"replyTo": "1" * 21},
+        {"mentions": ["Bob"]},
+        {"mentions": ["a:b"]},
+        {"mentions": ["bob"] * 101},
+        {"mediaKeys": ["k"]},
+        {"groupEnvelope": ""},
+        {"envelopes": [{"userId": "bob", "deviceId": "d1", "content": "x"}]},
+        {"rosterVersion": 0},
+        {"deviceListHash": "x"},
+    ],
+)
+def test_bad_frames_are_refused(fields: dict[str, object]):
+    assert refusal(**fields).code is ErrorCode.BAD_FRAME
+
+
+@pytest.mark.parametrize("content_type", ["image", "encrypted", "system", "deleted", "", "TEXT"])
+def test_an_unsupported_content_type_is_told_what_is_supported(content_type: str):
+    error = refusal(contentType=content_type)
+    assert error.code is ErrorCode.BAD_FRAME
+    assert "text" in error.message
+
+
+def test_missing_content_is_refused():
+    frame = msgspec.structs.replace(send(), content=msgspec.Raw(b"null"))
+    with pytest.raises(CooeeError):
+        check_send(frame, LIMITS)
+
+
+def test_content_is_measured_in_utf8_and_unescaped():
+    assert refusal(content="é" * (LIMITS.content_bytes // 2 + 1)).code is ErrorCode.TOO_LARGE
+    escaped = b'"' + b"\\u0041" * LIMITS.content_bytes + b'"'
+    check_send(msgspec.structs.replace(send(), content=msgspec.Raw(escaped)), LIMITS)
+    longer = b'"' + b"\\u0041" * (LIMITS.content_bytes + 1) + b'"'
+    with pytest.raises(CooeeError) as caught:
+        check_send(msgspec.structs.replace(send(), content=msgspec.Raw(longer)), LIMITS)
+    assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+def test_invalid_utf8_is_refused():
+    frame = msgspec.structs.replace(send(), content=msgspec.Raw(b'"\xff\xfe"'))
+    with pytest.raises(CooeeError) as caught:
+        check_send(frame, LIMITS)
+    assert caught.value.code is ErrorCode.BAD_FRAME
+
+
+def test_a_long_preview_is_refused():
+    assert refusal(notificationPreview="é" * 129).code is ErrorCode.TOO_LARGE
