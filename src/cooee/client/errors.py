@@ -1,0 +1,82 @@
+"""What can go wrong for an application. Each message says what to do next.
+
+CooeeClientError
+├── ServerError            the server refused a request
+│   └── NotLoggedIn        … because there is no valid token
+├── ConnectionFailed       the server could not be reached
+├── Stopped                the server said not to come back (revoked, replaced)
+├── SendFailed             a message will not be sent by itself any more
+└── StoreError
+    ├── StoreLocked        another process uses the store
+    ├── StoreMismatch      the store belongs to another account or server
+    └── StoreUnusable      the store cannot be opened or written
+"""
+
+
+class CooeeClientError(Exception):
+    """Base of all errors that the SDK raises on purpose."""
+
+
+class ServerError(CooeeClientError):
+    """The server refused a request. ``code`` is from the closed list of PROTOCOL.md §10."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after_ms: int | None = None,
+        status: int = 0,
+    ) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.retry_after_ms = retry_after_ms
+        self.status = status
+
+
+class NotLoggedIn(ServerError):
+    """There is no token, or the server does not take it any more."""
+
+    def __init__(self, message: str = "not logged in; log in first") -> None:
+        super().__init__("unauthorized", message, status=401)
+
+
+class ConnectionFailed(CooeeClientError):
+    """The server could not be reached, or did not answer in time. A retry is safe."""
+
+
+class Stopped(CooeeClientError):
+    """The server closed the connection for good: the device was revoked (4003) or replaced (4009)."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class SendFailed(CooeeClientError):
+    """A message was refused for good, or is too old to be sent by itself; ``code`` says why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+        self.message = message
+
+
+class StoreError(CooeeClientError):
+    """The local store cannot be used."""
+
+
+class StoreLocked(StoreError):
+    """Another process uses the store; a store has one writer."""
+
+
+class StoreMismatch(StoreError):
+    """The store belongs to another account or another server."""
+
+
+class StoreUnusable(StoreError):
+    """The store is damaged, of a newer version, or cannot be written."""

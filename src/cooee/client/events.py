@@ -1,0 +1,90 @@
+"""What happens, as an application gets it from ``client.events()``. Emitted only after the local store has it."""
+
+from typing import Literal
+
+import msgspec
+
+from cooee.client.model import ConversationView, Message, TickStatus
+
+
+class MessageDeleted(msgspec.Struct, frozen=True, gc=False):
+    """A message was deleted for everyone; its number stays."""
+
+    conversation_id: str
+    sequence_number: int
+    by: str
+
+
+class TickChanged(msgspec.Struct, frozen=True, gc=False):
+    """Ticks of own messages changed; they never go back.
+
+    ``sent`` and ``failed`` are about the one message ``client_message_id`` (``failed``: ``code`` and ``reason`` say
+    why). ``delivered`` and ``read`` hold for every own message of the conversation up to ``sequence_number``.
+    """
+
+    conversation_id: str
+    status: TickStatus
+    sequence_number: int | None = None
+    client_message_id: str | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+class Typing(msgspec.Struct, frozen=True, gc=False):
+    """Somebody types (``started``) or stopped; it stops by itself after 6 s. ``kind``: ``recording``."""
+
+    conversation_id: str
+    user_id: str
+    status: Literal["started", "stopped"]
+    kind: str | None = None
+
+
+class Presence(msgspec.Struct, frozen=True, gc=False):
+    """A watched user came or went; ``last_seen`` (ms) is None for who may not see it."""
+
+    user_id: str
+    status: str
+    last_seen: int | None = None
+
+
+class ConnectionState(msgspec.Struct, frozen=True, gc=False):
+    """How the connection stands. ``waiting``: the next try is in ``retry_in_ms``; ``stopped``: there is none."""
+
+    state: Literal["connecting", "catching_up", "online", "waiting", "stopped"]
+    transport: Literal["websocket", "longpoll", ""] = ""
+    retry_in_ms: int = 0
+    reason: str = ""
+
+
+class ConversationUpdated(msgspec.Struct, frozen=True, gc=False):
+    """A conversation changed: new messages, read elsewhere, flags, title, members."""
+
+    conversation: ConversationView
+
+
+class AccountUpdated(msgspec.Struct, frozen=True, gc=False):
+    """The own account changed on another device: ``changed`` names what (profile, privacy, contacts, blocks)."""
+
+    changed: str
+
+
+class ToDevice(msgspec.Struct, frozen=True, gc=False):
+    """A blob for this device (PROTOCOL.md §9)."""
+
+    sequence_number: int
+    sender_id: str
+    sender_device_id: str
+    content: str
+
+
+Event = (
+    Message
+    | MessageDeleted
+    | TickChanged
+    | Typing
+    | Presence
+    | ConnectionState
+    | ConversationUpdated
+    | AccountUpdated
+    | ToDevice
+)

@@ -1,0 +1,199 @@
+"""What an application sees: messages, conversations, and the account of a store."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from cooee.domain.ids import DeviceRef
+from cooee.domain.message import CONTENT_DELETED, CONTENT_SYSTEM, CONTENT_TEXT, UNCOUNTED_TYPES
+from cooee.domain.receipt import Watermark
+from cooee.protocol import frames
+
+TickStatus = Literal["sent", "delivered", "read", "failed"]
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """A numbered message (PROTOCOL.md §4). ``content`` is decoded JSON: a string for text, an object otherwise."""
+
+    conversation_id: str
+    sequence_number: int
+    message_id: str
+    sender_id: str
+    sender_device_id: str
+    client_message_id: str
+    timestamp: int
+    content_type: str
+    content: Any = None
+    reply_to: str | None = None
+    mentions: tuple[str, ...] = ()
+    silent: bool = False
+    envelope: str | None = None
+    group_envelope: str | None = None
+    roster_version: int | None = None
+    device_list_hash: str | None = None
+    media_keys: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The text for people: the text itself, a caption, or empty."""
+        if self.content_type == CONTENT_TEXT and isinstance(self.content, str):
+            return self.content
+        if isinstance(self.content, dict):
+            caption = self.content.get("caption")
+            return caption if isinstance(caption, str) else ""
+        return ""
+
+    @property
+    def event(self) -> str:
+        """The event that a system message tells of; empty for any other message."""
+        if self.content_type == CONTENT_SYSTEM and isinstance(self.content, dict):
+            event = self.content.get("event")
+            return event if isinstance(event, str) else ""
+        return ""
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the message was deleted for everyone."""
+        return self.content_type == CONTENT_DELETED
+
+    @property
+    def counts_as_unread(self) -> bool:
+        """Whether the message may stand in somebody's unread count (§7)."""
+        return not self.silent and self.content_type not in UNCOUNTED_TYPES
+
+    def sent_by(self, device: DeviceRef) -> bool:
+        """Whether ``device`` itself sent the message, and no other device of the account."""
+        return self.sender_id == device.user_id and self.sender_device_id == device.device_id
+
+
+def message_of(frame: frames.MessageFrame) -> Message:
+    """Return the message of a ``message`` frame; content that is no JSON counts as none."""
+    content = None if isinstance(frame.content, msgspec.UnsetType) else msgspec.json.decode(frame.content)
+    return Message(
+        frame.conversation_id,
+        frame.sequence_number,
+        frame.message_id,
+        frame.sender_id,
+        frame.sender_device_id,
+        frame.client_message_id,
+        frame.timestamp,
+        frame.content_type,
+        content,
+        frame.reply_to,
+        frame.mentions,
+        frame.silent,
+        frame.envelope,
+        frame.group_envelope,
+        frame.roster_version,
+        frame.device_list_hash,
+        frame.media_keys,
+    )
+
+
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """A message in the outbox: kept until its number is known.
+
+    ``order`` is the order of writing; ``device_id`` names the device that may send it: the key of deduplication holds
+    it, so no other device may. ``status`` is ``pending`` or ``failed``; then ``code`` and ``reason`` say why.
+    """
+
+    client_message_id: str
+    conversation_id: str
+    device_id: str
+    created_at: int
+    content_type: str
+    content: Any
+    order: int = 0
+    reply_to: str | None = None
+    mentions: tuple[str, ...] = ()
+    silent: bool = False
+    preview: str = ""
+    status: Literal["pending", "failed"] = "pending"
+    code: str = ""
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """The text, when it is a text."""
+        return self.content if isinstance(self.content, str) else ""
+
+    def frame(self) -> frames.Send:
+        """Return the ``send`` frame; every re-send is the same."""
+        return frames.Send(
+            self.client_message_id,
+            self.content_type,
+            msgspec.Raw(msgspec.json.encode(self.content)),
+            self.conversation_id,
+            notification_preview=self.preview,
+            reply_to=self.reply_to,
+            mentions=self.mentions,
+            silent=self.silent,
+        )
+
+    def placed(self, me: DeviceRef, message_id: str, sequence_number: int, timestamp: int) -> Message:
+        """Return the message that this became."""
+        return Message(
+            self.conversation_id,
+            sequence_number,
+            message_id,
+            me.user_id,
+            self.device_id,
+            self.client_message_id,
+            timestamp,
+            self.content_type,
+            self.content,
+            self.reply_to,
+            self.mentions,
+            self.silent,
+        )
+
+
+class ConversationView(msgspec.Struct, frozen=True):
+    """One conversation as the local store knows it.
+
+    ``position``: everything up to it is held here. ``head``: the newest number known to exist. ``unread`` is derived
+    (capped at 999). ``delivered_through`` and ``read_through``: own messages up to there have the second, the blue tick.
+    """
+
+    conversation_id: str
+    kind: Literal["direct", "group"]
+    title: str
+    position: int
+    head: int
+    read: int
+    unread: int
+    muted_until: int
+    pinned: bool
+    archived: bool
+    left: bool
+    last: Message | None
+    last_activity: int
+    delivered_through: int
+    read_through: int
+    members: Mapping[str, Watermark]
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """A page of history, ascending. ``complete``: nothing older exists for this device."""
+
+    messages: tuple[Message, ...]
+    complete: bool
+    from_server: bool
+
+
+class Account(msgspec.Struct, frozen=True, rename="camel"):
+    """Whose store it is. ``token`` is empty after a log-out; the device id stays and is used at the next log-in."""
+
+    url: str
+    user_id: str
+    device_id: str
+    token: str
+
+    @property
+    def me(self) -> DeviceRef:
+        """The device."""
+        return DeviceRef(self.user_id, self.device_id)
+
+    def __repr__(self) -> str:
+        return f"Account({self.user_id}/{self.device_id} at {self.url})"

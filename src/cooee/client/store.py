@@ -1,0 +1,329 @@
+"""The local store: one SQLite file, one writer. What it has committed survives ``kill -9`` and a power cut.
+
+Synchronous; the client calls it from one thread of its own. What an application is told, and what the server is told to
+be received, has been committed here before.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cooee.client.errors import StoreUnusable
+from cooee.client.model import HistoryPage, Message, Pending
+from cooee.client.schema import APPLICATION_ID, MIGRATIONS
+from cooee.client.state import UNREAD_CAP, ConversationState, State
+from cooee.client.timeline import EARLY_LIMIT, single
+from cooee.client.turn import Turn
+from cooee.domain.ids import DeviceRef
+from cooee.domain.message import CONTENT_DELETED
+from cooee.domain.receipt import Watermark
+
+DATABASE_NAME = "store.db"
+
+
+class _Members(msgspec.Struct):
+    """The part of a conversation's state that stands in its own column."""
+
+    roster: dict[str, int] | None = None
+    marks: dict[str, Watermark] = {}
+
+
+_encode = msgspec.json.encode
+_decode_state = msgspec.json.Decoder(ConversationState).decode
+_decode_members = msgspec.json.Decoder(_Members).decode
+_decode_message = msgspec.json.Decoder(Message).decode
+_decode_pending = msgspec.json.Decoder(Pending).decode
+
+_UPSERT_MESSAGE = """
+    INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (conversation_id, sequence_number) DO UPDATE SET
+        sender_id = excluded.sender_id, sender_device_id = excluded.sender_device_id,
+        client_message_id = excluded.client_message_id, timestamp = excluded.timestamp, counted = excluded.counted,
+        content_type = excluded.content_type, text = excluded.text, message = excluded.message
+    WHERE messages.content_type != 'deleted' OR excluded.content_type = 'deleted'
+"""
+
+
+class Store:
+    """Conversations, messages, outbox and sync token of one device, in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the store, and create or migrate it.
+
+        Raises:
+            StoreUnusable: it is damaged, no store, of a newer version, or cannot be written.
+        """
+        self.path = folder / DATABASE_NAME
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
+        except (OSError, sqlite3.Error) as problem:
+            raise StoreUnusable(f"{self.path} cannot be opened: {problem}") from None
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._migrate()
+        except sqlite3.Error as problem:
+            self._db.close()
+            raise StoreUnusable(
+                f"{self.path} is damaged or no store of this program ({problem}); move it away and log in again"
+            ) from None
+        except StoreUnusable:
+            self._db.close()
+            raise
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise StoreUnusable(f"{self.path} was written by a newer version; update this program")
+        if version == len(MIGRATIONS):
+            return
+        script = "".join(MIGRATIONS[version:])
+        self._db.executescript(
+            f"BEGIN IMMEDIATE;{script};PRAGMA application_id = {APPLICATION_ID};"
+            f"PRAGMA user_version = {len(MIGRATIONS)};COMMIT;"
+        )
+
+    def close(self) -> None:
+        """Close the file; everything committed is in it."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield self._db
+            self._db.execute("COMMIT")
+        except sqlite3.Error as problem:
+            self._roll_back()
+            raise StoreUnusable(f"{self.path} cannot be written: {problem}; free some space and try again") from None
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    # --- state
+
+    def load(self, me: DeviceRef) -> State:
+        """Return the state as it was committed last."""
+        conversations = [
+            self._conversation(*row) for row in self._db.execute("SELECT state, members FROM conversations")
+        ]
+        entries = self._db.execute('SELECT "order", entry FROM outbox ORDER BY "order"')
+        pending = [msgspec.structs.replace(_decode_pending(entry), order=order) for order, entry in entries]
+        token = self._db.execute("SELECT value FROM facts WHERE name = 'sync_token'").fetchone()
+        return State(me, conversations, pending, token[0] if token else None)
+
+    def _conversation(self, state: str, members: str) -> ConversationState:
+        conversation = _decode_state(state)
+        people = _decode_members(members)
+        rows = self._db.execute(
+            "SELECT message FROM messages WHERE conversation_id = ? AND sequence_number > ?"
+            " ORDER BY sequence_number LIMIT ?",
+            (conversation.conversation_id, conversation.position if conversation.learned else 0, EARLY_LIMIT // 2),
+        )
+        early = tuple(single(_decode_message(row[0])) for row in rows)
+        return msgspec.structs.replace(conversation, roster=people.roster, marks=people.marks, early=early)
+
+    def commit(self, turn: Turn) -> None:
+        """Store all that ``turn`` changes, in one transaction; durable when it returns.
+
+        Raises:
+            StoreUnusable: nothing was stored; the turn must be dropped.
+        """
+        me = turn.state.me.user_id
+        with self._transaction() as db:
+            db.executemany(_UPSERT_MESSAGE, (_row(message, me) for message in turn.messages.values()))
+            for conversation_id, number in turn.erased:
+                self._erase(conversation_id, number)
+            for after in turn.conversations.values():
+                self._put_conversation(after, turn.state.find(after.conversation_id))
+            db.executemany("DELETE FROM outbox WHERE client_message_id = ?", [(key,) for key in turn.placed])
+            db.executemany(
+                "UPDATE outbox SET entry = ? WHERE client_message_id = ?",
+                [(_encode(entry).decode(), key) for key, entry in turn.failed.items()],
+            )
+            if turn.sync_token is not None:
+                db.execute("INSERT OR REPLACE INTO facts VALUES ('sync_token', ?)", (turn.sync_token,))
+
+    def _put_conversation(self, after: ConversationState, before: ConversationState | None) -> None:
+        state = _encode(msgspec.structs.replace(after, early=(), roster=None, marks={})).decode()
+        if before is not None and before.roster is after.roster and before.marks is after.marks:
+            updated = self._db.execute(
+                "UPDATE conversations SET last_activity = ?, state = ? WHERE conversation_id = ?",
+                (after.last_activity, state, after.conversation_id),
+            )
+            if updated.rowcount:
+                return
+        roster = None if after.roster is None else dict(after.roster)
+        members = _encode(_Members(roster, dict(after.marks))).decode()
+        self._db.execute(
+            "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?)",
+            (after.conversation_id, after.last_activity, state, members),
+        )
+
+    def _erase(self, conversation_id: str, number: int) -> None:
+        row = self._db.execute(
+            "SELECT message FROM messages WHERE conversation_id = ? AND sequence_number = ?", (conversation_id, number)
+        ).fetchone()
+        erased = Message(conversation_id, number, "", "", "", "", 0, CONTENT_DELETED)
+        if row is not None:
+            former = _decode_message(row[0])
+            erased = Message(
+                conversation_id,
+                number,
+                former.message_id,
+                former.sender_id,
+                former.sender_device_id,
+                former.client_message_id,
+                former.timestamp,
+                CONTENT_DELETED,
+            )
+        self._db.execute(_UPSERT_MESSAGE, _row(erased, ""))
+
+    # --- outbox
+
+    def put_pending(self, entry: Pending) -> Pending:
+        """Store a message to send and return it with its order; durable when it returns."""
+        with self._transaction() as db:
+            cursor = db.execute(
+                "INSERT INTO outbox (client_message_id, entry) VALUES (?, ?)",
+                (entry.client_message_id, _encode(entry).decode()),
+            )
+        return msgspec.structs.replace(entry, order=cursor.lastrowid or 0)
+
+    def replace_pending(self, former: str, entry: Pending) -> Pending:
+        """Put ``entry`` at the end in the place of the entry ``former``."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM outbox WHERE client_message_id = ?", (former,))
+            cursor = db.execute(
+                "INSERT INTO outbox (client_message_id, entry) VALUES (?, ?)",
+                (entry.client_message_id, _encode(entry).decode()),
+            )
+        return msgspec.structs.replace(entry, order=cursor.lastrowid or 0)
+
+    def drop_pending(self, client_message_id: str) -> None:
+        """Forget a message of the outbox."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM outbox WHERE client_message_id = ?", (client_message_id,))
+
+    # --- reading
+
+    def find_sent(self, client_message_id: str) -> Message | None:
+        """Return an own message by its client message id, or None."""
+        row = self._db.execute(
+            "SELECT message FROM messages WHERE client_message_id = ?", (client_message_id,)
+        ).fetchone()
+        return _decode_message(row[0]) if row else None
+
+    def last_message(self, conversation_id: str) -> Message | None:
+        """Return the newest message held, or None."""
+        row = self._db.execute(
+            "SELECT message FROM messages WHERE conversation_id = ? ORDER BY sequence_number DESC LIMIT 1",
+            (conversation_id,),
+        ).fetchone()
+        return _decode_message(row[0]) if row else None
+
+    def unread(self, conversation: ConversationState) -> int:
+        """Derive the unread count, at most 999: counted here, and by the server for what is not held here."""
+        counted, read = conversation.counted, conversation.read
+        behind = conversation.head - max(conversation.position, counted.last) if conversation.hinted else 0
+        if read == counted.read and counted.last > conversation.position:
+            found = counted.unread
+        elif read >= conversation.start or read != counted.read:
+            found = self._count(conversation, read)
+        else:
+            found = counted.unread + self._count(conversation, max(counted.last, conversation.start))
+        return min(found + max(behind, 0), UNREAD_CAP)
+
+    def _count(self, conversation: ConversationState, after: int) -> int:
+        row = self._db.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM messages WHERE conversation_id = ? AND sequence_number > ?"
+            " AND sequence_number <= ? AND counted = 1 LIMIT ?)",
+            (conversation.conversation_id, after, conversation.position, UNREAD_CAP),
+        ).fetchone()
+        return int(row[0])
+
+    def search(self, text: str, conversation_id: str | None, limit: int) -> list[Message]:
+        """Return the newest held messages whose text contains ``text``, ignoring ASCII case."""
+        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        where, values = ("AND conversation_id = ? ", [conversation_id]) if conversation_id else ("", [])
+        rows = self._db.execute(
+            f"SELECT message FROM messages WHERE text LIKE ? ESCAPE '\\' {where}ORDER BY timestamp DESC LIMIT ?",  # noqa: S608
+            [f"%{escaped}%", *values, limit],
+        )
+        return [_decode_message(row[0]) for row in rows]
+
+    # --- history
+
+    def history(self, conversation: ConversationState, before: int, limit: int) -> tuple[HistoryPage, int]:
+        """Return the newest held messages below ``before`` without a hole, and the number from which on they are complete.
+
+        That number is ``before`` when nothing is held there: ask the server below it.
+        """
+        bottom = before
+        for first, through in sorted(self._covered(conversation), reverse=True):
+            if first < bottom <= through + 1:
+                bottom = first
+        rows = self._db.execute(
+            "SELECT message FROM messages WHERE conversation_id = ? AND sequence_number >= ? AND sequence_number < ?"
+            " ORDER BY sequence_number DESC LIMIT ?",
+            (conversation.conversation_id, bottom, before, limit),
+        ).fetchall()
+        messages = tuple(_decode_message(row[0]) for row in reversed(rows))
+        all_shown = not messages or len(messages) < limit or messages[0].sequence_number <= bottom
+        return HistoryPage(messages, bottom <= 1 and all_shown, from_server=False), bottom
+
+    def _covered(self, conversation: ConversationState) -> list[tuple[int, int]]:
+        rows = self._db.execute(
+            "SELECT first, through FROM ranges WHERE conversation_id = ?", (conversation.conversation_id,)
+        ).fetchall()
+        if conversation.learned and conversation.position > conversation.start:
+            rows.append((conversation.start + 1, conversation.position))
+        return rows
+
+    def put_history(
+        self, me: DeviceRef, conversation_id: str, messages: Iterable[Message], first: int, through: int
+    ) -> None:
+        """Store a page of history, complete from ``first`` to ``through``; a message that was deleted since stays so."""
+        with self._transaction() as db:
+            db.executemany(_UPSERT_MESSAGE, (_row(message, me.user_id) for message in messages))
+            if first > through:
+                return
+            touching = db.execute(
+                "SELECT first, through FROM ranges WHERE conversation_id = ? AND first <= ? AND through >= ?",
+                (conversation_id, through + 1, first - 1),
+            ).fetchall()
+            db.executemany(
+                "DELETE FROM ranges WHERE conversation_id = ? AND first = ?", _keys(conversation_id, touching)
+            )
+            lowest = min([first, *(row[0] for row in touching)])
+            highest = max([through, *(row[1] for row in touching)])
+            db.execute("INSERT INTO ranges VALUES (?, ?, ?)", (conversation_id, lowest, highest))
+
+
+def _keys(conversation_id: str, rows: Sequence[Sequence[int]]) -> list[tuple[str, int]]:
+    return [(conversation_id, row[0]) for row in rows]
+
+
+def _row(message: Message, me: str) -> tuple[Any, ...]:
+    return (
+        message.conversation_id,
+        message.sequence_number,
+        message.sender_id,
+        message.sender_device_id,
+        message.client_message_id,
+        message.timestamp,
+        message.counts_as_unread and message.sender_id != me,
+        message.content_type,
+        message.text,
+        _encode(message).decode(),
+    )

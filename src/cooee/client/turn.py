@@ -1,0 +1,467 @@
+"""One step of the client's state: what some frames, or the user's own wishes, change, cause and tell.
+
+A `Turn` reads the state and never touches it; it collects the changes, so that they are stored in one transaction first,
+then installed, then told. A turn whose transaction failed is dropped, and nothing has happened. Frames may come
+doubled, late, in any order and not at all: what is left after a resync is the same.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from cooee.client.events import (
+    AccountUpdated,
+    Event,
+    MessageDeleted,
+    Presence,
+    TickChanged,
+    ToDevice,
+    Typing,
+)
+from cooee.client.model import Message, Pending, message_of
+from cooee.client.outbox import failed, is_final
+from cooee.client.state import ConversationState, ServerCount, State, new_conversation
+from cooee.client.ticks import covered
+from cooee.client.timeline import Held, Piece, hold, single
+from cooee.domain.errors import ErrorCode
+from cooee.domain.receipt import Watermark
+from cooee.protocol import frames, http
+
+TYPING_EXPIRES_MS = 6_000
+_FOREVER = 1 << 62
+
+_decode_message = msgspec.json.Decoder(frames.MessageFrame).decode
+_decode_conversation = msgspec.json.Decoder(http.Conversation).decode
+
+
+class Turn:
+    """The changes of one step. ``now`` is in ms of a monotonic clock."""
+
+    def __init__(self, state: State, now: int = 0) -> None:
+        self.state = state
+        self.now = now
+        self.conversations: dict[str, ConversationState] = {}
+        self.messages: dict[tuple[str, int], Message] = {}
+        self.erased: list[tuple[str, int]] = []
+        self.placed: dict[str, Message] = {}
+        self.accepted: dict[str, int] = {}
+        self.failed: dict[str, Pending] = {}
+        self.held_back: dict[str, int | None] = {}
+        self.typing: dict[tuple[str, str], int | None] = {}
+        self.sync_token: str | None = None
+        self.to_device = state.to_device
+        self.events: list[Event] = []
+        self.learn: set[str] = set()
+        self.rosters: set[str] = set()
+        self.redelivered: dict[str, int] = {}
+
+    # --- reading, through what this turn has changed already
+
+    def conversation(self, conversation_id: str) -> ConversationState:
+        """Return the conversation as this turn sees it; a new one when it is unknown."""
+        found = self.conversations.get(conversation_id) or self.state.find(conversation_id)
+        return found or new_conversation(conversation_id)
+
+    def _change(self, conversation_id: str, **changes: Any) -> ConversationState:
+        changed = msgspec.structs.replace(self.conversation(conversation_id), **changes)
+        self.conversations[conversation_id] = changed
+        return changed
+
+    def _pending(self, client_message_id: str | None) -> Pending | None:
+        if client_message_id is None or client_message_id in self.placed or client_message_id in self.failed:
+            return None
+        return self.state.outbox.find(client_message_id)
+
+    # --- frames
+
+    def take(self, frame: frames.ServerFrame) -> None:
+        """Take in one server frame. Frames that only concern the connection change nothing."""
+        handle = _FRAMES.get(type(frame))
+        if handle is not None:
+            handle(self, frame)
+
+    def _message(self, frame: frames.MessageFrame) -> None:
+        message = message_of(frame)
+        number = message.sequence_number
+        conversation = self.conversation(message.conversation_id)
+        if conversation.learned and number <= conversation.position:
+            self.redelivered[message.conversation_id] = min(
+                number, self.redelivered.get(message.conversation_id, _FOREVER)
+            )
+        self._hold(message.conversation_id, single(message))
+
+    def _skipped(self, frame: frames.Skipped) -> None:
+        self._hold(frame.conversation_id, Piece(frame.from_, frame.through))
+
+    def _page(self, frame: frames.Messages) -> None:
+        messages = tuple(message_of(_decode_message(raw)) for raw in frame.messages)
+        if frame.covered_from <= frame.covered_through:
+            self._hold(frame.conversation_id, Piece(frame.covered_from, frame.covered_through, messages))
+
+    def _ack(self, frame: frames.Ack) -> None:
+        pending = self._pending(frame.client_message_id)
+        if pending is None:
+            return
+        if frame.sequence_number is not None and frame.message_id is not None:
+            self._place(pending, frame.message_id, frame.sequence_number, frame.timestamp or pending.created_at)
+        elif pending.client_message_id not in self.accepted:
+            self.accepted[pending.client_message_id] = frame.timestamp or pending.created_at
+            self._tell_sent(pending, None)
+
+    def _committed(self, frame: frames.Committed) -> None:
+        pending = self._pending(frame.client_message_id)
+        if pending is not None:
+            known = self.accepted.get(pending.client_message_id)
+            timestamp = known or self.state.outbox.accepted_at(pending.client_message_id) or pending.created_at
+            self._place(pending, frame.message_id, frame.sequence_number, timestamp)
+
+    def _place(self, pending: Pending, message_id: str, number: int, timestamp: int) -> None:
+        self._hold(
+            pending.conversation_id, single(pending.placed(self.state.me, message_id, number, timestamp)), own=pending
+        )
+
+    def _error(self, frame: frames.Error) -> None:
+        pending = self._pending(frame.client_message_id)
+        if pending is None:
+            return
+        if is_final(frame.code, retryable=frame.retryable):
+            self.fail(failed(pending, frame.code, frame.message))
+        elif frame.code != ErrorCode.UNAUTHORIZED:
+            self.held_back[pending.client_message_id] = frame.retry_after_ms
+
+    def _receipt(self, frame: frames.Receipt) -> None:
+        conversation = self.conversation(frame.conversation_id)
+        number = frame.sequence_number
+        delivered, read = (number, number if frame.status == "read" else 0)
+        if frame.scope == "all":
+            self._change(frame.conversation_id, by_all=conversation.by_all.merge(delivered, read))
+        elif frame.user_id is not None:
+            self._mark(frame.conversation_id, frame.user_id, delivered, read)
+            if frame.user_id == self.state.me.user_id and frame.status == "read":
+                self._read_up_to(frame.conversation_id, number)
+        self._learn_if_needed(frame.conversation_id)
+
+    def _mark(self, conversation_id: str, user_id: str, delivered: int, read: int) -> None:
+        marks = self.conversation(conversation_id).marks
+        mark = marks.get(user_id, Watermark())
+        merged = mark.merge(delivered, read)
+        if merged != mark:
+            self._change(conversation_id, marks={**marks, user_id: merged})
+
+    def _read_up_to(self, conversation_id: str, number: int) -> None:
+        conversation = self.conversation(conversation_id)
+        self._change(
+            conversation_id,
+            read=max(conversation.read, number),
+            read_confirmed=max(conversation.read_confirmed, number),
+        )
+
+    def _hint(self, frame: frames.TimelineHint) -> None:
+        conversation = self.conversation(frame.conversation_id)
+        head = max(conversation.head, frame.last_sequence_number)
+        self._change(frame.conversation_id, head=head, hinted=conversation.hinted or head > conversation.position)
+        self._learn_if_needed(frame.conversation_id)
+
+    def _watermarks(self, frame: frames.Watermarks) -> None:
+        for item in frame.items:
+            self._marks(item.conversation_id, item.members, item.delivered_by_all, item.read_by_all)
+            self._read_up_to(item.conversation_id, item.read_sequence_number)
+            conversation = self.conversation(item.conversation_id)
+            self._change(
+                item.conversation_id,
+                head=max(conversation.head, item.last_sequence_number),
+                server_received=max(conversation.server_received, item.received_sequence_number),
+            )
+            self.learned(item.conversation_id, item.received_sequence_number, item.last_sequence_number)
+
+    def _marks(
+        self,
+        conversation_id: str,
+        members: Iterable[frames.MemberWatermark],
+        delivered_by_all: int | None,
+        read_by_all: int | None,
+    ) -> None:
+        for member in members:
+            self._mark(conversation_id, member.user_id, member.delivered, member.read)
+        by_all = self.conversation(conversation_id).by_all.merge(delivered_by_all or 0, read_by_all or 0)
+        self._change(conversation_id, by_all=by_all)
+
+    def _presence(self, frame: frames.Presence) -> None:
+        self.events.append(Presence(frame.user_id, frame.status, frame.last_seen))
+
+    def _typing(self, frame: frames.Typing) -> None:
+        if frame.user_id is None or frame.user_id == self.state.me.user_id:
+            return
+        key = (frame.conversation_id, frame.user_id)
+        started = frame.status == "started"
+        self.typing[key] = self.now + TYPING_EXPIRES_MS if started else None
+        self.events.append(Typing(*key, "started" if started else "stopped", frame.kind))
+
+    def _to_device(self, frame: frames.ToDevice) -> None:
+        if frame.sequence_number > self.to_device:
+            self.to_device = frame.sequence_number
+            self.events.append(ToDevice(frame.sequence_number, frame.sender_id, frame.sender_device_id, frame.content))
+
+    def _conversation_changed(self, frame: frames.ConversationChanged) -> None:
+        self.snapshot(_decode_conversation(frame.conversation))
+        self.sync_token = frame.sync_token or self.sync_token
+
+    def _account_changed(self, frame: frames.AccountChanged) -> None:
+        self.events.append(AccountUpdated(frame.changed))
+        self.sync_token = frame.sync_token or self.sync_token
+
+    # --- the timeline
+
+    def _hold(self, conversation_id: str, piece: Piece, own: Pending | None = None) -> None:
+        """Take in settled numbers; an own message among them ends its wait in the outbox."""
+        conversation = self.conversation(conversation_id)
+        own_last = conversation.own_last
+        for message in piece.messages:
+            if message.sender_id == self.state.me.user_id and message.content_type != "system":
+                own_last = max(own_last, message.sequence_number)
+            self._settle_own(message, own)
+            if message.sequence_number > conversation.position or not conversation.learned or message.deleted:
+                self.messages[conversation_id, message.sequence_number] = message
+        learned = conversation.learned or piece.first <= 1
+        head = max(conversation.head, piece.through)
+        if not learned:
+            early = hold(0, conversation.early, piece)
+            self._change(conversation_id, early=early.early, head=head, own_last=own_last)
+            self.learn.add(conversation_id)
+            return
+        held = hold(conversation.position, conversation.early, piece)
+        self._advance(conversation_id, held.position, held.early, head=head, own_last=own_last)
+        self._deliver(held.delivered)
+
+    def _advance(self, conversation_id: str, position: int, early: tuple[Piece, ...], **changes: Any) -> None:
+        conversation = self.conversation(conversation_id)
+        head = max(changes.pop("head", 0), conversation.head, position)
+        hinted = conversation.hinted and position < head
+        self._change(conversation_id, learned=True, position=position, early=early, head=head, hinted=hinted, **changes)
+
+    def _settle_own(self, message: Message, own: Pending | None) -> None:
+        if not message.sent_by(self.state.me):
+            return
+        pending = own or self._pending(message.client_message_id)
+        if pending is not None and pending.conversation_id == message.conversation_id:
+            self.placed[pending.client_message_id] = message
+            self._tell_sent(pending, message.sequence_number)
+
+    def _tell_sent(self, pending: Pending, number: int | None) -> None:
+        self.events.append(TickChanged(pending.conversation_id, "sent", number, pending.client_message_id))
+
+    def _deliver(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._stop_typing(message)
+            last_activity = max(self.conversation(message.conversation_id).last_activity, message.timestamp)
+            self._change(message.conversation_id, last_activity=last_activity)
+            if message.content_type == "system" and isinstance(message.content, dict):
+                self._system(message, message.content)
+            if not message.sent_by(self.state.me):
+                self.events.append(message)
+
+    def _stop_typing(self, message: Message) -> None:
+        key = (message.conversation_id, message.sender_id)
+        if self.typing.get(key, self.state.typing.get(key)) is not None:
+            self.typing[key] = None
+            self.events.append(Typing(*key, "stopped"))
+
+    # --- system messages (§8)
+
+    def _system(self, message: Message, content: dict[str, Any]) -> None:
+        conversation = self.conversation(message.conversation_id)
+        me = self.state.me.user_id
+        roster = dict(conversation.roster or {})
+        match content.get("event"):
+            case "group_created":
+                roster = dict.fromkeys(_names(content.get("members")), message.sequence_number)
+                self._change(message.conversation_id, roster=roster, roster_exact=True, left=False)
+                self._rename(message.conversation_id, content)
+            case "group_renamed":
+                self._rename(message.conversation_id, content)
+            case "member_added":
+                added = dict.fromkeys(_names(content.get("userIds")), message.sequence_number)
+                self._set_roster(conversation, {**roster, **added}, left=conversation.left and me not in added)
+            case "member_removed" | "member_left":
+                gone = _names(content.get("userIds"))
+                remaining = {user: joined for user, joined in roster.items() if user not in gone}
+                self._set_roster(conversation, remaining, left=conversation.left or me in gone)
+            case "message_deleted":
+                self._erase(message, content.get("sequenceNumber"))
+            case _:
+                pass
+
+    def _rename(self, conversation_id: str, content: dict[str, Any]) -> None:
+        name = content.get("name")
+        if isinstance(name, str):
+            self._change(conversation_id, title=name)
+
+    def _set_roster(self, conversation: ConversationState, roster: dict[str, int], *, left: bool) -> None:
+        known = conversation.roster is not None
+        self._change(conversation.conversation_id, roster=roster if known else None, left=left)
+
+    def _erase(self, message: Message, number: Any) -> None:
+        if isinstance(number, int) and not isinstance(number, bool):
+            self.erased.append((message.conversation_id, number))
+            self.events.append(MessageDeleted(message.conversation_id, number, message.sender_id))
+
+    # --- snapshots and wishes
+
+    def snapshot(self, entry: http.Conversation) -> None:
+        """Take in a conversation as the server lists it (§7): merged, so that an old one does no harm."""
+        self._marks(entry.conversation_id, entry.members, entry.delivered_by_all, entry.read_by_all)
+        self._read_up_to(entry.conversation_id, entry.read_sequence_number)
+        conversation = self.conversation(entry.conversation_id)
+        newer = entry.last_sequence_number >= conversation.counted.last
+        self._change(
+            entry.conversation_id,
+            title=entry.title or conversation.title,
+            first=max(conversation.first, entry.first_sequence_number),
+            server_received=max(conversation.server_received, entry.received_sequence_number),
+            roster=_listed(conversation, entry),
+            muted_until=entry.muted_until,
+            pinned=entry.pinned,
+            archived=entry.archived,
+            left=entry.left if newer else conversation.left,
+            last_activity=max(conversation.last_activity, entry.last_activity),
+            counted=ServerCount(entry.unread, entry.read_sequence_number, entry.last_sequence_number)
+            if newer
+            else conversation.counted,
+        )
+        self.learned(entry.conversation_id, entry.received_sequence_number, entry.last_sequence_number)
+
+    def learned(self, conversation_id: str, received: int, last: int) -> None:
+        """Take in where this device starts in a conversation, unless that is known."""
+        conversation = self.conversation(conversation_id)
+        if conversation.learned:
+            self._change(conversation_id, head=max(conversation.head, last))
+            return
+        held = Held(received, (), ())
+        delivered: tuple[Message, ...] = ()
+        for piece in conversation.early:
+            held = hold(held.position, held.early, piece)
+            delivered += held.delivered
+        self._advance(conversation_id, held.position, held.early, head=last, start=received)
+        self._deliver(delivered)
+
+    def roster(self, group: http.Group) -> None:
+        """Take in a group's members with the numbers of their joining."""
+        members = {member.user_id: member.joined for member in group.members}
+        self._change(group.conversation_id, roster=members, roster_exact=True, title=group.name)
+
+    def mark_read(self, conversation_id: str, number: int | None) -> None:
+        """The user has read up to ``number`` (None: all that is held)."""
+        conversation = self.conversation(conversation_id)
+        upper = conversation.position if number is None else min(number, conversation.position)
+        if upper > conversation.read:
+            self._change(conversation_id, read=upper)
+
+    def fail(self, entry: Pending) -> None:
+        """A message is given up, for the reason that the failed entry states."""
+        self.failed[entry.client_message_id] = entry
+        self.events.append(
+            TickChanged(
+                entry.conversation_id, "failed", None, entry.client_message_id, code=entry.code, reason=entry.reason
+            )
+        )
+
+    def expire_typing(self) -> None:
+        """End the typing of those from whom nothing came for 6 s."""
+        for key, until in self.state.typing.items():
+            if until <= self.now and key not in self.typing:
+                self.typing[key] = None
+                self.events.append(Typing(*key, "stopped"))
+
+    # --- the end of the turn
+
+    def finish(self) -> "Turn":
+        """Derive the ticks and say which rosters are needed for them. Call once, before the turn is stored."""
+        for conversation_id in list(self.conversations):
+            self._tick(conversation_id)
+        return self
+
+    def _tick(self, conversation_id: str) -> None:
+        conversation = self.conversation(conversation_id)
+        if conversation.own_last == 0 or conversation.left:
+            return
+        if not conversation.roster_exact and conversation.roster is not None:
+            self.rosters.add(conversation_id)
+        now = covered(
+            conversation.roster, conversation.marks, conversation.by_all, self.state.me.user_id, conversation.position
+        )
+        ticked = conversation.ticked.merge(now.delivered, now.read)
+        if ticked == conversation.ticked:
+            return
+        former = conversation.ticked
+        self._change(conversation_id, ticked=ticked)
+        if ticked.delivered > former.delivered < conversation.own_last:
+            self.events.append(TickChanged(conversation_id, "delivered", ticked.delivered))
+        if ticked.read > former.read < conversation.own_last:
+            self.events.append(TickChanged(conversation_id, "read", ticked.read))
+
+    def _learn_if_needed(self, conversation_id: str) -> None:
+        if not self.conversation(conversation_id).learned:
+            self.learn.add(conversation_id)
+
+    @property
+    def updated(self) -> list[str]:
+        """The conversations whose visible part this turn changes."""
+        changed = []
+        for conversation_id, after in self.conversations.items():
+            before = self.state.find(conversation_id)
+            if before is None or before.visible() != after.visible():
+                changed.append(conversation_id)
+        return changed
+
+    def install(self) -> None:
+        """Make the turn's changes the state. Call after they are stored."""
+        state = self.state
+        state.conversations.update(self.conversations)
+        state.sync_token = self.sync_token or state.sync_token
+        state.to_device = self.to_device
+        for client_message_id, timestamp in self.accepted.items():
+            state.outbox.accepted(client_message_id, timestamp, self.now)
+        for client_message_id in self.placed:
+            state.outbox.remove(client_message_id)
+        for entry in self.failed.values():
+            state.outbox.fail(entry)
+        for client_message_id, retry_after_ms in self.held_back.items():
+            state.outbox.hold_back(client_message_id, retry_after_ms, self.now)
+        for key, until in self.typing.items():
+            if until is None:
+                state.typing.pop(key, None)
+            else:
+                state.typing[key] = until
+
+
+def _names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def _listed(conversation: ConversationState, entry: http.Conversation) -> dict[str, int] | None:
+    """Return the roster after a snapshot: what the timeline told stays; else who is listed, joining numbers assumed."""
+    if conversation.roster_exact:
+        return dict(conversation.roster or {})
+    if not entry.members:
+        return None
+    known = conversation.roster or {}
+    return {member.user_id: known.get(member.user_id, 1) for member in entry.members}
+
+
+_FRAMES: dict[type, Callable[[Turn, Any], None]] = {
+    frames.MessageFrame: Turn._message,
+    frames.Skipped: Turn._skipped,
+    frames.Messages: Turn._page,
+    frames.Ack: Turn._ack,
+    frames.Committed: Turn._committed,
+    frames.Error: Turn._error,
+    frames.Receipt: Turn._receipt,
+    frames.TimelineHint: Turn._hint,
+    frames.Watermarks: Turn._watermarks,
+    frames.Presence: Turn._presence,
+    frames.Typing: Turn._typing,
+    frames.ToDevice: Turn._to_device,
+    frames.ConversationChanged: Turn._conversation_changed,
+    frames.AccountChanged: Turn._account_changed,
+}
