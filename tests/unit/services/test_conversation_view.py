@@ -20,7 +20,7 @@ def view_of(*user_ids: str, head: int = 0, joined: int = 1) -> ConversationView:
     return ConversationView("group:g", {user: Member(user, Role.MEMBER, joined) for user in user_ids}, head=head)
 
 
-def test_senders_of_a_range_are_known_from_what_was_observed():
+def test_senders_of_a_range_are_known_from_what_was_observed() -> None:
     view = view_of("alice", "bob")
     for number, sender in enumerate(["alice", "bob", "alice"], start=1):
         view.observe(message(number, sender))
@@ -29,20 +29,20 @@ def test_senders_of_a_range_are_known_from_what_was_observed():
     assert view.senders(3, 3) == frozenset()
 
 
-def test_senders_before_the_loading_are_unknown():
+def test_senders_before_the_loading_are_unknown() -> None:
     view = view_of("alice", head=10)
     view.observe(message(11))
     assert view.senders(9, 11) is None
     assert view.senders(10, 11) == {"alice"}
 
 
-def test_senders_above_the_head_are_unknown():
+def test_senders_above_the_head_are_unknown() -> None:
     view = view_of("alice")
     view.observe(message(1))
     assert view.senders(0, 2) is None
 
 
-def test_system_messages_have_no_sender():
+def test_system_messages_have_no_sender() -> None:
     view = view_of("alice")
     view.observe(message(1, "alice", CONTENT_SYSTEM))
     view.observe(message(2, "alice"))
@@ -50,7 +50,7 @@ def test_system_messages_have_no_sender():
     assert view.senders(0, 2) == {"alice"}
 
 
-def test_a_gap_forgets_who_wrote_before_it():
+def test_a_gap_forgets_who_wrote_before_it() -> None:
     view = view_of("alice", "bob")
     view.observe(message(1, "bob"))
     view.observe(message(5, "alice"))
@@ -59,7 +59,7 @@ def test_a_gap_forgets_who_wrote_before_it():
     assert view.senders(4, 5) == {"alice"}
 
 
-def test_an_old_message_changes_nothing():
+def test_an_old_message_changes_nothing() -> None:
     view = view_of("alice", head=5)
     view.observe(message(5))
     assert view.head == 5
@@ -71,7 +71,7 @@ def test_an_old_message_changes_nothing():
     st.lists(st.sampled_from(["alice", "bob", "carol"]), max_size=2000),
     st.data(),
 )
-def test_senders_agree_with_the_whole_history(head: int, senders: list[str], data: st.DataObject):
+def test_senders_agree_with_the_whole_history(head: int, senders: list[str], data: st.DataObject) -> None:
     view = view_of("alice", "bob", "carol", head=head)
     for number, sender in enumerate(senders, start=head + 1):
         view.observe(message(number, sender))
@@ -85,14 +85,14 @@ def test_senders_agree_with_the_whole_history(head: int, senders: list[str], dat
         assert found is not None
 
 
-def test_recipients_are_those_who_had_joined():
+def test_recipients_are_those_who_had_joined() -> None:
     members = {"alice": Member("alice", Role.OWNER, 1), "bob": Member("bob", Role.MEMBER, 7)}
     view = ConversationView("group:g", members, head=7)
     assert view.recipients(6) == ("alice",)
     assert view.recipients(7) == ("alice", "bob")
 
 
-def test_an_own_message_is_held_by_its_sender_who_stood_before_it():
+def test_an_own_message_is_held_by_its_sender_who_stood_before_it() -> None:
     view = view_of("alice", "bob")
     view.observe(message(1, "alice"))
     assert view.watermarks["alice"] == Watermark(1, 0)
@@ -102,14 +102,14 @@ def test_an_own_message_is_held_by_its_sender_who_stood_before_it():
     assert view.watermarks["alice"] == Watermark(1, 0)
 
 
-def test_watermarks_merge_in_any_order():
+def test_watermarks_merge_in_any_order() -> None:
     view = view_of("alice")
     view.note_watermark("alice", Watermark(5, 2))
     view.note_watermark("alice", Watermark(4, 3))
     assert view.watermarks["alice"] == Watermark(5, 3)
 
 
-def test_only_a_deletion_leaves_the_roster_as_it_is():
+def test_only_a_deletion_leaves_the_roster_as_it_is() -> None:
     deleted = encode_system_body("message_deleted", "alice", sequenceNumber=1)
     added = encode_system_body("member_added", "alice", userIds=["bob"])
     assert not changes_roster(message(2, "alice", CONTENT_SYSTEM, deleted))

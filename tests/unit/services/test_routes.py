@@ -65,7 +65,7 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_is_posted_in_one_turn_leaves_in_one_batch(scene: Scene):
+async def test_what_is_posted_in_one_turn_leaves_in_one_batch(scene: Scene) -> None:
     first, second = item("alice", frame=b"1"), item("alice", frame=b"2")
     scene.routes.post(first)
     scene.routes.post(second)
@@ -76,14 +76,14 @@ async def test_what_is_posted_in_one_turn_leaves_in_one_batch(scene: Scene):
     assert len(scene.one.batches) == 2
 
 
-async def test_delivery_tells_who_is_online(scene: Scene):
+async def test_delivery_tells_who_is_online(scene: Scene) -> None:
     online = await scene.routes.deliver([item("alice", "carol"), item("carol")])
     assert [entry.device_id for entry in online["alice"]] == ["d1"]
     assert "carol" not in online
     assert scene.one.items == [item("alice", "carol")]
 
 
-async def test_each_server_gets_its_own_users_in_order(scene: Scene):
+async def test_each_server_gets_its_own_users_in_order(scene: Scene) -> None:
     await scene.connect("bob", "d2", "gw-2")
     await scene.connect("bob", "d1", "gw-1")
     sent = [item("alice", "bob", "carol", frame=b"1"), item("bob", frame=b"2"), item("alice", frame=b"3")]
@@ -92,7 +92,7 @@ async def test_each_server_gets_its_own_users_in_order(scene: Scene):
     assert scene.two.items == [item("bob", frame=b"1"), item("bob", frame=b"2")]
 
 
-async def test_events_are_encoded_and_narrowed(scene: Scene):
+async def test_events_are_encoded_and_narrowed(scene: Scene) -> None:
     device = DeviceRef("alice", "d1")
     scene.routes.to_user("alice", Pong(7), except_device=device)
     scene.routes.to_user("alice", b"raw", only_device="d2")
@@ -106,7 +106,7 @@ async def test_events_are_encoded_and_narrowed(scene: Scene):
     assert (second.frame, second.only_device) == (b"raw", "d2")
 
 
-async def test_closing_names_code_and_reason(scene: Scene):
+async def test_closing_names_code_and_reason(scene: Scene) -> None:
     scene.routes.close_device(DeviceRef("alice", "d1"), 4003, "revoked")
     scene.routes.close_user("alice", 4003, "account deleted")
     scene.routes.refresh(("alice",))
@@ -117,7 +117,7 @@ async def test_closing_names_code_and_reason(scene: Scene):
     assert refresh.kind is RouteKind.REFRESH
 
 
-async def test_a_failing_router_loses_the_batch_and_nothing_else(scene: Scene, monkeypatch: pytest.MonkeyPatch):
+async def test_a_failing_router_loses_the_batch_and_nothing_else(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail(user_ids: Sequence[str]) -> dict[str, list[SessionEntry]]:
         raise OSError("the registry is away")
 
@@ -131,7 +131,7 @@ async def test_a_failing_router_loses_the_batch_and_nothing_else(scene: Scene, m
     assert scene.one.items == [item("alice")]
 
 
-async def test_what_is_pending_is_bounded(scene: Scene):
+async def test_what_is_pending_is_bounded(scene: Scene) -> None:
     routes = Routes(scene.sessions, scene.router, max_pending=2)
     for _ in range(5):
         routes.post(item("alice"))

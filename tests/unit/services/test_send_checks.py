@@ -39,7 +39,7 @@ def refusal(**fields: object) -> CooeeError:
         {"notificationPreview": "é" * 128},
     ],
 )
-def test_good_frames_pass(fields: dict[str, object]):
+def test_good_frames_pass(fields: dict[str, object]) -> None:
     check_send(send(**fields), LIMITS)
 
 
@@ -71,24 +71,24 @@ def test_good_frames_pass(fields: dict[str, object]):
         {"deviceListHash": "x"},
     ],
 )
-def test_bad_frames_are_refused(fields: dict[str, object]):
+def test_bad_frames_are_refused(fields: dict[str, object]) -> None:
     assert refusal(**fields).code is ErrorCode.BAD_FRAME
 
 
 @pytest.mark.parametrize("content_type", ["image", "encrypted", "system", "deleted", "", "TEXT"])
-def test_an_unsupported_content_type_is_told_what_is_supported(content_type: str):
+def test_an_unsupported_content_type_is_told_what_is_supported(content_type: str) -> None:
     error = refusal(contentType=content_type)
     assert error.code is ErrorCode.BAD_FRAME
     assert "text" in error.message
 
 
-def test_missing_content_is_refused():
+def test_missing_content_is_refused() -> None:
     frame = msgspec.structs.replace(send(), content=msgspec.Raw(b"null"))
     with pytest.raises(CooeeError):
         check_send(frame, LIMITS)
 
 
-def test_content_is_measured_in_utf8_and_unescaped():
+def test_content_is_measured_in_utf8_and_unescaped() -> None:
     assert refusal(content="é" * (LIMITS.content_bytes // 2 + 1)).code is ErrorCode.TOO_LARGE
     escaped = b'"' + b"\\u0041" * LIMITS.content_bytes + b'"'
     check_send(msgspec.structs.replace(send(), content=msgspec.Raw(escaped)), LIMITS)
@@ -98,12 +98,12 @@ def test_content_is_measured_in_utf8_and_unescaped():
     assert caught.value.code is ErrorCode.TOO_LARGE
 
 
-def test_invalid_utf8_is_refused():
+def test_invalid_utf8_is_refused() -> None:
     frame = msgspec.structs.replace(send(), content=msgspec.Raw(b'"\xff\xfe"'))
     with pytest.raises(CooeeError) as caught:
         check_send(frame, LIMITS)
     assert caught.value.code is ErrorCode.BAD_FRAME
 
 
-def test_a_long_preview_is_refused():
+def test_a_long_preview_is_refused() -> None:
     assert refusal(notificationPreview="é" * 129).code is ErrorCode.TOO_LARGE

@@ -61,14 +61,14 @@ async def due(queue: MemoryPushQueue) -> list[PushEntry]:
     return list(await queue.due(FOREVER, 100))
 
 
-async def test_an_absent_user_is_woken_at_once(clock: ManualClock, queue: MemoryPushQueue):
+async def test_an_absent_user_is_woken_at_once(clock: ManualClock, queue: MemoryPushQueue) -> None:
     found = wakeups(clock, queue)
     await found.consider([message(1)], [item("alice", "bob")], {"alice": [session("alice", "d1")]})
     await found.flush()
     assert await due(queue) == [PushEntry("bob", "", "dm:alice:bob", 1, clock.wall_ms())]
 
 
-async def test_the_sender_is_never_woken(clock: ManualClock, queue: MemoryPushQueue):
+async def test_the_sender_is_never_woken(clock: ManualClock, queue: MemoryPushQueue) -> None:
     found = wakeups(clock, queue)
     await found.consider([message(1)], [item("alice")], {})
     await found.flush()
@@ -80,14 +80,14 @@ async def test_the_sender_is_never_woken(clock: ManualClock, queue: MemoryPushQu
 )
 async def test_what_counts_as_unread_for_nobody_wakes_nobody(
     uncounted: Message, clock: ManualClock, queue: MemoryPushQueue
-):
+) -> None:
     found = wakeups(clock, queue)
     await found.consider([uncounted], [item("bob")], {})
     await found.flush()
     assert await due(queue) == []
 
 
-async def test_a_silent_device_of_a_connected_user_is_woken_later(clock: ManualClock, queue: MemoryPushQueue):
+async def test_a_silent_device_of_a_connected_user_is_woken_later(clock: ManualClock, queue: MemoryPushQueue) -> None:
     found = wakeups(clock, queue, bob=["d1", "d2", "-d3"])
     for number in (1, 2):
         await found.consider([message(number)], [item("bob")], {"bob": [session("bob", "d1")]})
@@ -96,7 +96,7 @@ async def test_a_silent_device_of_a_connected_user_is_woken_later(clock: ManualC
     assert await due(queue) == [PushEntry("bob", "d2", "dm:alice:bob", 2, clock.wall_ms() - 2000 + HAND_OVER_AFTER_MS)]
 
 
-async def test_devices_are_read_once_a_minute(clock: ManualClock, queue: MemoryPushQueue):
+async def test_devices_are_read_once_a_minute(clock: ManualClock, queue: MemoryPushQueue) -> None:
     devices = FixedDevices(bob=["d1"])
     found = Wakeups(queue, devices, clock)  # type: ignore[arg-type]  # the one method that is used
     for _ in range(3):
@@ -114,7 +114,7 @@ async def test_devices_are_read_once_a_minute(clock: ManualClock, queue: MemoryP
     assert await due(queue) == []
 
 
-async def test_later_messages_keep_the_earlier_due_time(clock: ManualClock, queue: MemoryPushQueue):
+async def test_later_messages_keep_the_earlier_due_time(clock: ManualClock, queue: MemoryPushQueue) -> None:
     found = wakeups(clock, queue)
     first = clock.wall_ms()
     await found.consider([message(1)], [item("bob")], {})
@@ -126,7 +126,7 @@ async def test_later_messages_keep_the_earlier_due_time(clock: ManualClock, queu
 
 async def test_a_failing_queue_loses_nothing(
     clock: ManualClock, queue: MemoryPushQueue, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     found = wakeups(clock, queue)
     await found.consider([message(1)], [item("bob")], {})
 
@@ -142,7 +142,9 @@ async def test_a_failing_queue_loses_nothing(
     assert [entry.sequence_number for entry in await due(queue)] == [2]
 
 
-async def test_too_much_pending_holds_the_fan_out_up_until_it_is_stored(clock: ManualClock, queue: MemoryPushQueue):
+async def test_too_much_pending_holds_the_fan_out_up_until_it_is_stored(
+    clock: ManualClock, queue: MemoryPushQueue
+) -> None:
     found = Wakeups(queue, FixedDevices(), clock, max_pending=1)  # type: ignore[arg-type]  # no method is used
     waiting = asyncio.get_running_loop().create_task(found.consider([message(1)], [item("bob")], {}))
     await asyncio.sleep(0)
