@@ -29,7 +29,11 @@ class Devices(Protocol):
     """The devices of all accounts."""
 
     async def create(self, device: Device) -> None:
-        """Store a new device. Durable. ValueError when the id was ever used in this account, or the token is."""
+        """Store a new device. Durable. ValueError when the id was ever used in this account, or the token is.
+
+        Raises:
+            CooeeError: ``not_found`` when the account was deleted meanwhile.
+        """
         ...
 
     async def find(self, ref: DeviceRef) -> Device | None:

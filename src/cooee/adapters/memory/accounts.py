@@ -77,3 +77,8 @@ class MemoryAccounts:
         self._accounts[user_id] = Account(user_id, display_name="", password_hash="", created_at=0, deleted=True)
         if self._erase_owned is not None:
             await self._erase_owned(user_id)
+
+    def is_erased(self, user_id: str) -> bool:
+        """Tell whether the account is deleted."""
+        account = self._accounts.get(user_id)
+        return account is not None and account.deleted

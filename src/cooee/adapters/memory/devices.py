@@ -12,17 +12,25 @@ from cooee.ports.devices import Device
 class MemoryDevices:
     """`Devices` that a restart forgets.
 
-    ``forget`` removes what other adapters hold of revoked devices (cursors, keys, queues).
+    ``forget`` removes what other adapters hold of revoked devices (cursors, keys, queues); ``is_erased`` tells whether
+    an account is deleted.
     """
 
-    def __init__(self, forget: Callable[[Sequence[DeviceRef]], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        forget: Callable[[Sequence[DeviceRef]], Awaitable[None]] | None = None,
+        is_erased: Callable[[str], bool] = lambda _user_id: False,
+    ) -> None:
         self._devices: dict[DeviceRef, Device] = {}
         self._by_token: dict[bytes, DeviceRef] = {}
         self._revoked: set[DeviceRef] = set()
         self._forget = forget
+        self._is_erased = is_erased
 
     async def create(self, device: Device) -> None:
-        """Store a new device. Raises ValueError when the id was used before in this account."""
+        """Store a new device. ValueError when the id was ever used in this account, or the token is."""
+        if self._is_erased(device.user_id):
+            raise not_found("the account")
         if device.ref in self._devices or device.ref in self._revoked:
             raise ValueError("this deviceId was used before")
         if device.token_hash in self._by_token:
@@ -63,7 +71,7 @@ class MemoryDevices:
 
     async def revoke(self, refs: Sequence[DeviceRef]) -> None:
         """Remove devices with their cursors, keys and queues."""
-        gone = [ref for ref in refs if ref in self._devices]
+        gone = [ref for ref in dict.fromkeys(refs) if ref in self._devices]
         for ref in gone:
             self._by_token.pop(self._devices.pop(ref).token_hash, None)
             self._revoked.add(ref)
@@ -75,9 +83,9 @@ class MemoryDevices:
         idle = [device for device in self._devices.values() if device.last_seen < before_ms]
         return sorted(idle, key=lambda device: (device.last_seen, device.ref))[:limit]
 
-    def was_revoked(self, ref: DeviceRef) -> bool:
-        """Tell whether the device is gone for good."""
-        return ref in self._revoked
+    def is_gone(self, ref: DeviceRef) -> bool:
+        """Tell whether the device is gone for good, alone or with its account."""
+        return ref in self._revoked or self._is_erased(ref.user_id)
 
     def _put(self, device: Device) -> None:
         self._devices[device.ref] = device

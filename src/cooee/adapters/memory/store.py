@@ -17,11 +17,11 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.accounts = MemoryAccounts(self._erase_owned)
-        self.devices = MemoryDevices(self._forget_devices)
+        self.devices = MemoryDevices(self._forget_devices, self.accounts.is_erased)
         self.contacts = MemoryContacts()
         self.preferences = MemoryPreferences()
         self.credentials = MemoryCredentials()
-        self.to_device = MemoryToDevice(self.devices.was_revoked)
+        self.to_device = MemoryToDevice(self.devices.is_gone)
         self.push_queue = MemoryPushQueue()
 
     async def aclose(self) -> None:

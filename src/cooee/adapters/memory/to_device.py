@@ -15,10 +15,10 @@ _FULL_RETRY_MS = 60_000
 
 
 class MemoryToDevice:
-    """`ToDevice` that a restart forgets. ``is_revoked`` names devices that get nothing any more."""
+    """`ToDevice` that a restart forgets. ``is_gone`` names devices that were revoked or erased."""
 
-    def __init__(self, is_revoked: Callable[[DeviceRef], bool] = lambda _ref: False) -> None:
-        self._is_revoked = is_revoked
+    def __init__(self, is_gone: Callable[[DeviceRef], bool] = lambda _ref: False) -> None:
+        self._is_gone = is_gone
         self._queues: defaultdict[DeviceRef, list[ToDeviceMessage]] = defaultdict(list)
         self._last: defaultdict[DeviceRef, int] = defaultdict(int)
         self._seen: dict[tuple[DeviceRef, str], int] = {}
@@ -65,7 +65,7 @@ class MemoryToDevice:
     def _append(
         self, sender: DeviceRef, client_message_id: str, messages: Sequence[ToDeviceMessage], limits: tuple[int, int]
     ) -> Sequence[ToDeviceMessage]:
-        messages = [message for message in messages if not self._is_revoked(message.recipient)]
+        messages = [message for message in messages if not self._is_gone(message.recipient)]
         if not messages:
             return []
         now_ms = messages[0].timestamp

@@ -32,6 +32,8 @@ class SqliteDevices:
         row = (*device.ref, device.name, device.type, device.token_hash or None, device.created_at, device.last_seen)
 
         def create(connection: apsw.Connection) -> None:
+            if connection.execute("SELECT deleted FROM account WHERE user_id = ?", (device.user_id,)).get:
+                raise not_found("the account")
             try:
                 connection.execute(_INSERT, row)
             except apsw.ConstraintError as error:
