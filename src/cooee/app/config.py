@@ -74,6 +74,9 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     undelivered_days: Annotated[int, _doc("Days a message is kept at most, also when a device lacks it.", gt=0)] = 90
     dedup_days: Annotated[int, _doc("Days within which a re-send finds its first copy.", ge=31)] = 31
     to_device_days: Annotated[int, _doc("Days device-to-device messages wait for their device.", gt=0)] = 90
+    sweep_after_s: Annotated[
+        float, _doc("Seconds after the start before the first sweep, so that a clock can be set right.", ge=0)
+    ] = 600.0
     sweep_interval_s: Annotated[float, _doc("Seconds between two sweeps of what has expired.", gt=0)] = 60.0
 
 
