@@ -38,12 +38,12 @@ class Sweeper:
         """Sweep now and then, until cancelled. A failure is logged and tried again."""
         await asyncio.sleep(self._first_after_s)
         while True:
+            more = False
             try:
-                while _is_full(await self.sweep()):
-                    await asyncio.sleep(_PAUSE_S)
-            except Exception:  # the store may be full or busy; the next sweep comes
+                more = _is_full(await self.sweep())
+            except Exception:  # noqa: BLE001  # the store may be full or busy; the next sweep comes
                 _log.exception("what has expired could not be swept")
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(_PAUSE_S if more else self._interval_s)
 
     async def sweep(self) -> SweepResult:
         """Do one bounded step and return what was removed."""
