@@ -304,3 +304,15 @@ class Health(_Body, frozen=True):
     """``GET /healthz`` and ``GET /readyz``: ``ok``, ``draining`` or ``unavailable``."""
 
     status: str
+
+
+class ServerInfo(_Body, frozen=True):
+    """``GET /``: what this server is, and where its doors and their descriptions are."""
+
+    name: str
+    version: str
+    protocol: str = "v1"
+    web_socket: str = "/v1/ws"
+    long_poll: str = "/v1/poll"
+    open_api: str = "/v1/openapi.json"
+    async_api: str = "/v1/asyncapi.json"

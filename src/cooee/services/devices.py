@@ -16,6 +16,7 @@ from cooee.ports.clock import Clock
 from cooee.ports.cursors import Cursors
 from cooee.ports.devices import Device, Devices
 from cooee.ports.sessions import Sessions
+from cooee.protocol import http
 from cooee.protocol.codes import CloseCode
 from cooee.services.budgets import Budgets
 from cooee.services.own_state import OwnState
@@ -55,6 +56,19 @@ class Login(NamedTuple):
     name: str
     type: str
     device_id: str | None = None
+
+
+def as_device(device: Device, current: DeviceRef) -> http.Device:
+    """Return a device as its user sees it from his ``current`` one."""
+    return http.Device(
+        device.device_id,
+        device.name,
+        device.type,
+        device.created_at,
+        device.last_seen,
+        bool(device.token_hash),
+        device.ref == current,
+    )
 
 
 def unauthorized() -> CooeeError:

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from cooee.domain.ids import DeviceRef
 from cooee.ports.clock import Clock
 from cooee.ports.contacts import Contacts
-from cooee.ports.devices import Device, Devices
+from cooee.ports.devices import Devices
 from cooee.ports.groups import Groups
 from cooee.ports.timeline import InboxEntry, Timeline
 from cooee.protocol import http
 from cooee.protocol.codec import encode
+from cooee.services.devices import as_device
 from cooee.services.sync import Sync
 
 _PAGE = 200
@@ -93,19 +94,6 @@ class ExportService:
 
 def _end(entries: Sequence[InboxEntry]) -> tuple[int, str]:
     return entries[-1].last_timestamp, entries[-1].conversation_id
-
-
-def as_device(device: Device, current: DeviceRef) -> http.Device:
-    """Return a device as its user sees it from his ``current`` one."""
-    return http.Device(
-        device.device_id,
-        device.name,
-        device.type,
-        device.created_at,
-        device.last_seen,
-        bool(device.token_hash),
-        device.ref == current,
-    )
 
 
 async def _all(read: Callable[[str, str, int], Awaitable[Sequence[str]]], user_id: str) -> list[str]:

@@ -1,0 +1,44 @@
+"""What the HTTP API needs behind it: one record, filled by the wiring."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from cooee.protocol.poll import PollRequest, PollResponse
+from cooee.services.accounts import AccountService
+from cooee.services.budgets import Budgets
+from cooee.services.contacts import ContactService
+from cooee.services.conversation_list import ConversationList
+from cooee.services.devices import DeviceService
+from cooee.services.export import ExportService
+from cooee.services.groups import GroupService
+from cooee.services.messages import Messages
+from cooee.services.profiles import ProfileService
+from cooee.services.receipts import Receipts
+from cooee.services.sync import Sync
+
+Poll = Callable[[PollRequest, str, str], Awaitable[PollResponse]]
+"""Carries frames by long polling: request, bearer token, the client's address."""
+
+
+class HttpServices(msgspec.Struct, frozen=True):
+    """The services by name.
+
+    ``ready`` raises CooeeError ``unavailable`` while the server drains or its store takes nothing; ``metrics`` renders
+    the counters in Prometheus' text format.
+    """
+
+    accounts: AccountService
+    profiles: ProfileService
+    devices: DeviceService
+    contacts: ContactService
+    conversations: ConversationList
+    messages: Messages
+    receipts: Receipts
+    sync: Sync
+    groups: GroupService
+    export: ExportService
+    budgets: Budgets
+    poll: Poll
+    ready: Callable[[], Awaitable[None]]
+    metrics: Callable[[], bytes]

@@ -1,0 +1,14 @@
+"""The one table of everything that the public HTTP API offers; documents, checks and tests are made from it."""
+
+from cooee.gateway.http import accounts, conversations, groups, server, users
+from cooee.gateway.http.documents import document_routes
+from cooee.gateway.http.route import Route
+
+ROUTES: tuple[Route, ...] = (
+    *accounts.ROUTES,
+    *users.ROUTES,
+    *conversations.ROUTES,
+    *groups.ROUTES,
+    *server.ROUTES,
+    *document_routes(lambda: ROUTES),
+)
