@@ -47,18 +47,17 @@ class Messages:
         """
         try:
             check_send(frame, self._limits)
-            conversation_id = frame.conversation_id or _direct_with(sender, frame)
+            conversation_id = frame.conversation_id
+            if conversation_id is None:
+                conversation_id = _direct_with(sender, frame)
             view = self._views.peek(conversation_id)
             if view is None:
                 check_takes_part(conversation_id, sender.user_id)
                 self._views.use(conversation_id, partial(self._append_or_refuse, sender, frame, reply))
             else:
                 self._append(sender, frame, reply, view)
-        except CooeeError as refusal:
-            reply(error_frame(refusal, frame.ref, frame.client_message_id))
-        except Exception:  # noqa: BLE001  # the session must live; the client may try again
-            _log.exception("a message could not be taken")
-            reply(error_frame(_internal(), frame.ref, frame.client_message_id))
+        except Exception as problem:  # noqa: BLE001  # the session must live; the client may try again
+            _refuse(frame, reply, problem)
 
     async def send_and_wait(self, sender: DeviceRef, frame: frames.Send) -> frames.Ack:
         """Send, and return the `Ack`.
@@ -116,8 +115,8 @@ class Messages:
             if isinstance(outcome, CooeeError):
                 raise outcome
             self._append(sender, frame, reply, outcome)
-        except CooeeError as refusal:
-            reply(error_frame(refusal, frame.ref, frame.client_message_id))
+        except Exception as problem:  # noqa: BLE001  # as in `send`
+            _refuse(frame, reply, problem)
 
     def _append(self, sender: DeviceRef, frame: frames.Send, reply: Reply, view: ConversationView) -> None:
         user_id, device_id = sender
@@ -209,8 +208,11 @@ def _envelopes(frame: frames.Send) -> tuple[Envelope, ...]:
     return tuple(Envelope(wire.user_id, wire.device_id, wire.content) for wire in frame.envelopes)
 
 
-def _internal() -> CooeeError:
-    return CooeeError(ErrorCode.INTERNAL, "the server failed on this message; try again", retry_after_ms=1000)
+def _refuse(frame: frames.Send, reply: Reply, problem: Exception) -> None:
+    if not isinstance(problem, CooeeError):
+        _log.error("a message could not be taken", exc_info=problem)
+        problem = CooeeError(ErrorCode.INTERNAL, "the server failed on this message; try again", retry_after_ms=1000)
+    reply(error_frame(problem, frame.ref, frame.client_message_id))
 
 
 def _resolve(future: "asyncio.Future[_Answer]", answer: _Answer) -> None:

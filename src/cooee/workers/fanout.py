@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cooee.domain.errors import CooeeError
 from cooee.domain.ids import DeviceRef, direct_members, is_direct
 from cooee.domain.message import CONTENT_SYSTEM, Message
 from cooee.ports.message_log import MessageLog
@@ -85,7 +84,10 @@ class Fanout:
             _log.exception("a batch could not be routed")
 
     async def _load_missing(self, batch: Sequence[Message]) -> None:
-        """Load the groups of the batch that are not in memory, all at once. Direct chats need no roster."""
+        """Load the groups of the batch that are not in memory, all at once. Direct chats need no roster.
+
+        What cannot be loaded is missing when its message is routed, and only that message fails.
+        """
         peek = self._views.peek
         missing = {
             message.conversation_id
@@ -93,10 +95,7 @@ class Fanout:
             if peek(message.conversation_id) is None and not is_direct(message.conversation_id)
         }
         if missing:
-            outcomes = await asyncio.gather(*map(self._views.load, missing), return_exceptions=True)
-            for outcome in outcomes:
-                if isinstance(outcome, BaseException) and not isinstance(outcome, CooeeError):
-                    raise outcome
+            await asyncio.gather(*map(self._views.load, missing), return_exceptions=True)
 
     def _route(self, message: Message) -> Routed | None:
         conversation_id = message.conversation_id

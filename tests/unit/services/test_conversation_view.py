@@ -24,8 +24,8 @@ def test_senders_of_a_range_are_known_from_what_was_observed() -> None:
     view = view_of("alice", "bob")
     for number, sender in enumerate(["alice", "bob", "alice"], start=1):
         view.observe(message(number, sender))
-    assert view.senders(0, 3) == {"alice", "bob"}
-    assert view.senders(1, 2) == {"bob"}
+    assert view.senders(0, 3) == frozenset({"alice", "bob"})
+    assert view.senders(1, 2) == frozenset({"bob"})
     assert view.senders(3, 3) == frozenset()
 
 
@@ -33,7 +33,7 @@ def test_senders_before_the_loading_are_unknown() -> None:
     view = view_of("alice", head=10)
     view.observe(message(11))
     assert view.senders(9, 11) is None
-    assert view.senders(10, 11) == {"alice"}
+    assert view.senders(10, 11) == frozenset({"alice"})
 
 
 def test_senders_above_the_head_are_unknown() -> None:
@@ -47,7 +47,7 @@ def test_system_messages_have_no_sender() -> None:
     view.observe(message(1, "alice", CONTENT_SYSTEM))
     view.observe(message(2, "alice"))
     assert view.senders(0, 1) == frozenset()
-    assert view.senders(0, 2) == {"alice"}
+    assert view.senders(0, 2) == frozenset({"alice"})
 
 
 def test_a_gap_forgets_who_wrote_before_it() -> None:
@@ -56,7 +56,7 @@ def test_a_gap_forgets_who_wrote_before_it() -> None:
     view.observe(message(5, "alice"))
     assert view.head == 5
     assert view.senders(0, 5) is None
-    assert view.senders(4, 5) == {"alice"}
+    assert view.senders(4, 5) == frozenset({"alice"})
 
 
 def test_an_old_message_changes_nothing() -> None:
