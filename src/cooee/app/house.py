@@ -1,0 +1,235 @@
+"""The services of one server, put together from ports; which adapters fill them is wiring's affair."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NamedTuple
+
+import structlog
+
+from cooee.app.config import Config
+from cooee.app.telemetry import LoopLag, Value
+from cooee.ports.accounts import Accounts
+from cooee.ports.clock import Clock
+from cooee.ports.contacts import Contacts
+from cooee.ports.credentials import Credentials
+from cooee.ports.cursors import Cursors
+from cooee.ports.devices import Devices
+from cooee.ports.groups import Groups
+from cooee.ports.message_log import MessageLog
+from cooee.ports.preferences import Preferences
+from cooee.ports.presence import Presence
+from cooee.ports.push_queue import PushQueue
+from cooee.ports.retention import Retention
+from cooee.ports.router import Router
+from cooee.ports.sessions import Sessions
+from cooee.ports.timeline import Timeline
+from cooee.ports.to_device import ToDevice
+from cooee.services.accounts import AccountService, AccountSettings, AccountStores, Ending
+from cooee.services.budgets import Budgets
+from cooee.services.contacts import ContactService, ContactStores
+from cooee.services.conversation_list import ConversationList, ListSources
+from cooee.services.conversations import ConversationViews
+from cooee.services.devices import DeviceService, DeviceSettings, DeviceStores
+from cooee.services.export import ExportService, ExportStores
+from cooee.services.group_receipts import GroupReceipts
+from cooee.services.groups import GroupService
+from cooee.services.messages import Messages
+from cooee.services.own_state import OwnState
+from cooee.services.passwords import Passwords, PasswordSettings
+from cooee.services.presence import PresenceService
+from cooee.services.profiles import ProfileService, ProfileStores
+from cooee.services.receipts import Receipts
+from cooee.services.routes import Routes
+from cooee.services.sync import Sync, SyncStores
+from cooee.services.sync_tokens import SyncTokens
+from cooee.services.to_device import Acquaintance, ToDeviceService
+from cooee.services.typing import TypingService
+from cooee.services.view_sources import ViewSources
+from cooee.workers.fanout import Fanout
+from cooee.workers.sweeper import Sweeper
+from cooee.workers.wakeups import Wakeups
+
+_TEND_S = 30.0
+_log = structlog.get_logger(__name__)
+
+
+class Ports(NamedTuple):
+    """Everything that is stored, routed or timed."""
+
+    accounts: Accounts
+    devices: Devices
+    contacts: Contacts
+    preferences: Preferences
+    credentials: Credentials
+    log: MessageLog
+    timeline: Timeline
+    cursors: Cursors
+    groups: Groups
+    to_device: ToDevice
+    push_queue: PushQueue
+    retention: Retention
+    sessions: Sessions
+    router: Router
+    presence: Presence
+    clock: Clock
+
+
+class House:
+    """All services and workers of one server. `start` runs the workers, `aclose` ends them."""
+
+    def __init__(self, ports: Ports, config: Config) -> None:
+        self.ports = ports
+        limits, clock, settings = config.limits, ports.clock, config.accounts
+        self.lag = LoopLag()
+        self.budgets = Budgets(limits, clock.monotonic, limits.exempt)
+        self.routes = Routes(ports.sessions, ports.router)
+        self.views = ConversationViews(
+            ViewSources(
+                ports.accounts, ports.contacts, ports.groups, ports.timeline, ports.cursors, limits.large_group_members
+            )
+        )
+        tokens = SyncTokens()
+        self.own_state = OwnState(ports.preferences, self.routes, tokens.at)
+        self.conversations = ConversationList(
+            ListSources(ports.accounts, ports.groups, ports.timeline, ports.cursors, ports.preferences),
+            self.routes,
+            limits,
+            tokens.at,
+        )
+        self.passwords = Passwords(
+            PasswordSettings(
+                settings.argon2_time_cost,
+                settings.argon2_memory_kib,
+                settings.argon2_parallelism,
+                settings.hash_threads,
+                settings.min_password_length,
+            )
+        )
+        self.devices = DeviceService(
+            DeviceStores(ports.accounts, ports.devices, ports.cursors, ports.sessions),
+            self.passwords,
+            self.budgets,
+            self.routes,
+            self.own_state,
+            clock,
+            DeviceSettings(settings.token_idle_days),
+        )
+        self.wakeups = Wakeups(ports.push_queue, ports.devices, clock)
+        self.profiles = ProfileService(
+            ProfileStores(ports.accounts, ports.contacts),
+            self.own_state,
+            self.budgets,
+            self.forget_user,
+            user_search=settings.user_search,
+        )
+        self.groups = GroupService(
+            ports.groups, ports.accounts, ports.contacts, ports.preferences, self.views, clock, self.budgets
+        )
+        self.accounts = AccountService(
+            AccountStores(ports.accounts, ports.credentials),
+            self.devices,
+            self.passwords,
+            self.budgets,
+            clock,
+            Ending(self.groups.depart, self.forget_user),
+            AccountSettings(settings.registration),
+        )
+        self.contacts = ContactService(
+            ContactStores(ports.contacts, ports.accounts), self.own_state, self.routes, limits, self.views.forget
+        )
+        self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets)
+        self.receipts = Receipts(
+            ports.cursors,
+            ports.timeline,
+            self.views,
+            self.routes,
+            clock,
+            GroupReceipts(ports.timeline, self.views, self.routes, clock),
+        )
+        self.sync = Sync(
+            SyncStores(ports.timeline, ports.cursors, ports.preferences),
+            self.views,
+            limits,
+            self.conversations,
+            self.profiles.me,
+            tokens,
+        )
+        self.export = ExportService(
+            ExportStores(ports.devices, ports.contacts, ports.groups, ports.timeline),
+            self.sync,
+            self.profiles.me,
+            clock,
+        )
+        self.to_device = ToDeviceService(
+            ports.to_device,
+            Acquaintance(ports.devices, ports.contacts, ports.groups, ports.timeline),
+            self.routes,
+            clock,
+            self.budgets,
+        )
+        self.typing = TypingService(self.views, self.routes)
+        self.presence = PresenceService(
+            ports.presence,
+            ports.accounts,
+            ports.contacts,
+            clock,
+            limits,
+            config.server.server_id,
+            overloaded=self.lag.overloaded,
+        )
+        self.fanout = Fanout(ports.log, self.views, self.routes, self.wakeups)
+        self.sweeper = Sweeper(ports.retention, clock, config.store.sweep_interval_s, config.store.sweep_after_s)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def forget_user(self, user_id: str) -> None:
+        """Forget cached facts about a user: the account, its settings, its blocks or its devices changed."""
+        self.views.forget_user(user_id)
+        self.wakeups.forget_user(user_id)
+
+    async def start(self) -> None:
+        """Run the workers."""
+        await self.presence.start()
+        for work in (
+            self.routes.run,
+            self.fanout.run,
+            self.wakeups.run,
+            self.presence.run,
+            self.sweeper.run,
+            self.lag.run,
+            self._tend,
+        ):
+            self._tasks.append(asyncio.create_task(_supervised(work), name=work.__qualname__))
+
+    async def aclose(self) -> None:
+        """End the workers; presence keeps when its users were last seen."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+        await self.presence.aclose()
+        await self.devices.tend()
+        self.passwords.close()
+
+    def values(self) -> Iterator[tuple[str, Value]]:
+        """Yield the metrics of services and workers."""
+        yield "cooee_fanout_failures", float(self.fanout.failed)
+        yield "cooee_routes_dropped", float(self.routes.dropped)
+        yield "cooee_views", float(len(self.views))
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(_TEND_S)
+            await self.devices.tend()
+
+
+async def _supervised(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run ``work`` for ever: what fails is logged and started again."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001  # no worker may end while the server runs
+            _log.exception("a worker failed; starting it again", worker=work.__qualname__)
+        await asyncio.sleep(1.0)
