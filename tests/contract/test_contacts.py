@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cooee.adapters.memory.contacts import MemoryContacts
+from cooee.adapters.sqlite import contacts
 from cooee.adapters.sqlite.store import SqliteStore
 from tests.contract.stores import HOSTILE, Store, reopened
 
@@ -95,9 +96,8 @@ async def test_contacts_survive_a_restart(sqlite_store: SqliteStore, tmp_path: P
 
 
 async def test_look_ups_either_way_walk_the_key(sqlite_store: SqliteStore) -> None:
-    sql = "EXPLAIN QUERY PLAN SELECT user_id FROM relation WHERE kind = ? AND other_id = ? AND user_id IN (?, ?)"
-
     def plan(connection: apsw.Connection) -> list[str]:
+        sql = f"EXPLAIN QUERY PLAN {contacts._NAMING} (?, ?)"
         return [row[3] for row in connection.execute(sql, (1, "a", "b", "c"))]
 
     assert await sqlite_store.database.read(plan) == [
@@ -116,12 +116,12 @@ async def test_both_stores_agree(sqlite_store: SqliteStore, changes: list[tuple[
     memory = MemoryContacts()
     for contact, one, other, present in changes:
         results = [
-            await (contacts.set_contact if contact else contacts.set_block)(one, other, present)
-            for contacts in (memory, sqlite_store.contacts)
+            await (adapter.set_contact if contact else adapter.set_block)(one, other, present)
+            for adapter in (memory, sqlite_store.contacts)
         ]
         assert results[0] == results[1]
     for name in "abc":
-        for contacts in (memory, sqlite_store.contacts):
-            assert await contacts.contacts(name, "", 9) == await memory.contacts(name, "", 9)
-            assert await contacts.who_have(name, "abc") == await memory.who_have(name, "abc")
-            assert await contacts.blocked_either_way(name, "abc") == await memory.blocked_either_way(name, "abc")
+        for adapter in (memory, sqlite_store.contacts):
+            assert await adapter.contacts(name, "", 9) == await memory.contacts(name, "", 9)
+            assert await adapter.who_have(name, "abc") == await memory.who_have(name, "abc")
+            assert await adapter.blocked_either_way(name, "abc") == await memory.blocked_either_way(name, "abc")

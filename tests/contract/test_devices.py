@@ -7,6 +7,7 @@ import apsw
 import msgspec
 import pytest
 
+from cooee.adapters.sqlite import devices
 from cooee.adapters.sqlite.store import SqliteStore
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
@@ -176,10 +177,8 @@ async def test_devices_survive_a_restart(sqlite_store: SqliteStore, tmp_path: Pa
 
 async def test_look_ups_walk_an_index(sqlite_store: SqliteStore) -> None:
     def plans(connection: apsw.Connection) -> list[str]:
-        by_token = "token_hash = ? AND NOT revoked"
-        idle = "revoked = 0 AND last_seen < ? ORDER BY last_seen, user_id, device_id"
-        sqls = [f"EXPLAIN QUERY PLAN SELECT * FROM device WHERE {where}" for where in (by_token, idle)]
-        return [row[3] for sql in sqls for row in connection.execute(sql, (1,))]
+        sqls = ((devices._BY_TOKEN, (b"1",)), (devices._IDLE, (1, 1)))
+        return [row[3] for sql, values in sqls for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
     plan = await sqlite_store.database.read(plans)
     assert [line.split(" USING ")[1].split(" (")[0] for line in plan] == ["INDEX device_token", "INDEX device_idle"]

@@ -7,6 +7,7 @@ import apsw
 import pytest
 
 from cooee.adapters.memory.store import MemoryStore
+from cooee.adapters.sqlite import preferences
 from cooee.adapters.sqlite.store import SqliteStore, open_store
 from cooee.ports.preferences import ConversationFlags, OwnChange
 from tests.contract.stores import HOSTILE, Store, reopened
@@ -103,10 +104,8 @@ async def test_preferences_survive_a_restart(sqlite_store: SqliteStore, tmp_path
 
 
 async def test_changes_walk_an_index_and_sort_nothing(sqlite_store: SqliteStore) -> None:
-    sql = """EXPLAIN QUERY PLAN SELECT position, conversation_id FROM own_change WHERE user_id = ? AND position > ?
-        ORDER BY position LIMIT ?"""
-
     def plan(connection: apsw.Connection) -> list[str]:
+        sql = f"EXPLAIN QUERY PLAN {preferences._CHANGES_AFTER}"
         return [row[3] for row in connection.execute(sql, ("a", 1, 1))]
 
     assert await sqlite_store.database.read(plan) == [

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cooee.adapters.memory.push_queue import MemoryPushQueue
+from cooee.adapters.sqlite import push_queue
 from cooee.adapters.sqlite.store import SqliteStore
 from cooee.ports.push_queue import PushEntry
 from tests.contract.stores import HOSTILE, Store, reopened
@@ -79,12 +80,9 @@ async def test_entries_survive_a_restart(sqlite_store: SqliteStore, tmp_path: Pa
 
 
 async def test_due_and_cancel_walk_an_index(sqlite_store: SqliteStore) -> None:
-    due = """SELECT user_id, device_id, conversation_id, sequence_number, due_at FROM push_entry
-        WHERE due_at <= ? ORDER BY due_at, user_id, device_id, conversation_id"""
-    cancel = "DELETE FROM push_entry WHERE user_id = ?1 AND conversation_id = ?1 AND sequence_number <= ?1"
-
     def plan(connection: apsw.Connection) -> list[str]:
-        return [row[3] for sql in (due, cancel) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", (1,))]
+        sqls = ((push_queue._DUE, (1, 1)), (push_queue._CANCEL, ("u", "c", 1)))
+        return [row[3] for sql, values in sqls for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
     assert await sqlite_store.database.read(plan) == [
         "SEARCH push_entry USING INDEX push_entry_due (due_at<?)",

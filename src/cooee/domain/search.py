@@ -5,15 +5,18 @@ import unicodedata
 
 _WORD_START = re.compile(r"(?<!\w)\w")
 _SPACES = re.compile(r"\s+")
+_INVISIBLE = frozenset({"Cc", "Cs", "Cn"})
 _MAX_TERMS = 16
 _MAX_TERM = 64
 
 
 def fold(text: str) -> str:
     """Return ``text`` as it is compared: compatibility forms and case folded, no control characters, single spaces."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    spaced = _SPACES.sub(" ", folded)
-    return "".join(char for char in spaced if unicodedata.category(char) not in {"Cc", "Cs", "Cn"}).strip()
+    visible = "".join(char for char in _SPACES.sub(" ", text) if unicodedata.category(char) not in _INVISIBLE)
+    folded = unicodedata.normalize("NFKC", visible)
+    for _ in range(2):  # the first round may compose what the second folds further
+        folded = unicodedata.normalize("NFKC", folded.casefold())
+    return _SPACES.sub(" ", folded).strip()
 
 
 def search_terms(user_id: str, display_name: str) -> frozenset[str]:

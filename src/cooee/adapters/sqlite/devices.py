@@ -16,6 +16,10 @@ ForgetCursors = Callable[[apsw.Connection, Sequence[DeviceRef]], None]
 """Drops the cursors of devices, within the caller's transaction."""
 
 _SELECT = "SELECT user_id, device_id, name, type, token_hash, created_at, last_seen FROM device WHERE "
+_BY_REF = _SELECT + "user_id = ? AND device_id = ? AND NOT revoked"
+_BY_TOKEN = _SELECT + "token_hash = ? AND NOT revoked"
+_OF_USER = _SELECT + "user_id = ? AND NOT revoked ORDER BY created_at, device_id"
+_IDLE = _SELECT + "revoked = 0 AND last_seen < ? ORDER BY last_seen, user_id, device_id LIMIT ?"
 _INSERT = """INSERT INTO device (user_id, device_id, name, type, token_hash, created_at, last_seen)
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
 
@@ -43,15 +47,15 @@ class SqliteDevices:
 
     async def find(self, ref: DeviceRef) -> Device | None:
         """Return the device, also one that is logged out."""
-        return await self._find_one("user_id = ? AND device_id = ?", ref)
+        return await self._find_one(_BY_REF, ref)
 
     async def find_by_token(self, token_hash: bytes) -> Device | None:
         """Return the device that is logged in with this token."""
-        return await self._find_one("token_hash = ?", (token_hash,))
+        return await self._find_one(_BY_TOKEN, (token_hash,))
 
     async def of_user(self, user_id: str) -> Sequence[Device]:
         """Return the user's devices, oldest first."""
-        return await self._find_all("user_id = ? AND NOT revoked ORDER BY created_at, device_id", (user_id,))
+        return await self._find_all(_OF_USER, (user_id,))
 
     async def set_token(self, ref: DeviceRef, token_hash: bytes, now_ms: int) -> None:
         """Log the device in (a hash) or out (empty). Durable. CooeeError ``not_found`` when the device is gone."""
@@ -86,8 +90,7 @@ class SqliteDevices:
 
     async def idle_since(self, before_ms: int, limit: int) -> Sequence[Device]:
         """Return devices last seen before ``before_ms``, the longest absent first."""
-        where = "revoked = 0 AND last_seen < ? ORDER BY last_seen, user_id, device_id LIMIT ?"
-        return await self._find_all(where, (before_ms, limit))
+        return await self._find_all(_IDLE, (before_ms, limit))
 
     def _revoke(self, connection: apsw.Connection, refs: Sequence[DeviceRef]) -> None:
         sql = """UPDATE device SET name = '', type = '', token_hash = NULL, created_at = 0, last_seen = 0, revoked = 1
@@ -99,13 +102,13 @@ class SqliteDevices:
                 gone.append(ref)
         _forget(connection, gone, self._forget_cursors)
 
-    async def _find_one(self, where: str, values: tuple[Any, ...]) -> Device | None:
-        found = await self._find_all(f"{where} AND NOT revoked", values)
+    async def _find_one(self, sql: str, values: tuple[Any, ...]) -> Device | None:
+        found = await self._find_all(sql, values)
         return found[0] if found else None
 
-    async def _find_all(self, where: str, values: tuple[Any, ...]) -> list[Device]:
+    async def _find_all(self, sql: str, values: tuple[Any, ...]) -> list[Device]:
         def find(connection: apsw.Connection) -> list[Device]:
-            return [_device(row) for row in connection.execute(_SELECT + where, values)]
+            return [_device(row) for row in connection.execute(sql, values)]
 
         return await self._database.read(find)
 

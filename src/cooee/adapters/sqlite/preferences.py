@@ -10,6 +10,8 @@ from cooee.ports.preferences import ConversationFlags, OwnChange
 
 _FLAGS = """SELECT conversation_id, muted_until, pinned, archived FROM conversation_flags
     WHERE user_id = ? AND conversation_id IN """
+_CHANGES_AFTER = """SELECT position, conversation_id FROM own_change WHERE user_id = ? AND position > ?
+    ORDER BY position LIMIT ?"""
 _COUNTER_BITS = 33
 _EPOCH_MASK = (1 << 29) - 1
 
@@ -50,13 +52,11 @@ class SqlitePreferences:
 
     async def changes_after(self, user_id: str, position: int, limit: int) -> Sequence[OwnChange] | None:
         """Return the latest change per conversation above ``position``, ascending; None for a foreign position."""
-        sql = """SELECT position, conversation_id FROM own_change WHERE user_id = ? AND position > ?
-            ORDER BY position LIMIT ?"""
 
         def changes(connection: apsw.Connection) -> Sequence[OwnChange] | None:
             if position != 0 and not _base(connection) < position <= _newest(connection, user_id):
                 return None
-            return [OwnChange(*row) for row in connection.execute(sql, (user_id, position, limit))]
+            return [OwnChange(*row) for row in connection.execute(_CHANGES_AFTER, (user_id, position, limit))]
 
         return await self._database.read(changes)
 
