@@ -24,6 +24,8 @@ class Auth(Enum):
     """A logged-in device, by its bearer token."""
     LOOPBACK = "loopback"
     """A program on this machine that came through no proxy; for anyone else the route is not there."""
+    OPERATOR = "operator"
+    """Whoever may open the administrative socket: the file's mode is the proof."""
 
 
 class Answer(NamedTuple):

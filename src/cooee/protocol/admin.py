@@ -1,0 +1,68 @@
+"""The bodies of the administrative API, which the server offers on a Unix socket in its data folder only."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from cooee.protocol.frames import Number
+
+_PasswordText = Annotated[str, msgspec.Meta(max_length=1024, description="Empty: one is made up and shown once.")]
+
+
+class _Body(msgspec.Struct, rename="camel", frozen=True):
+    """Base of all bodies."""
+
+
+class AdminUser(_Body, frozen=True):
+    """An account as its operator sees it; times in ms."""
+
+    user_id: str
+    display_name: str
+    created_at: int
+    last_seen: int
+    disabled: bool
+    deleted: bool
+    admin: bool
+
+
+class CreateUser(_Body, omit_defaults=True, frozen=True):
+    """``POST /v1/admin/users``: open an account, whatever registration says."""
+
+    user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    password: _PasswordText = ""
+    display_name: Annotated[str, msgspec.Meta(max_length=256)] = ""
+    admin: bool = False
+
+
+class SetPassword(_Body, omit_defaults=True, frozen=True):
+    """``PUT /v1/admin/users/{userId}/password``; all devices are logged out, recovery codes are void."""
+
+    password: _PasswordText = ""
+
+
+class NewPassword(_Body, frozen=True):
+    """The account and its password, if the server made it up; else ``password`` is empty."""
+
+    user_id: str
+    password: str
+
+
+class CreateRegistrationInvite(_Body, omit_defaults=True, frozen=True):
+    """``POST /v1/admin/invites``. ``expiresAt`` in ms, 0: never; ``maxUses`` 0: no bound."""
+
+    expires_at: Number = 0
+    max_uses: Number = 1
+
+
+class RegistrationInvite(_Body, frozen=True):
+    """An invite to register; the token is shown once."""
+
+    token: str
+    expires_at: int
+    max_uses: int
+
+
+class LogLevel(_Body, frozen=True):
+    """The least severe log entries to write."""
+
+    level: Literal["debug", "info", "warning", "error"]
