@@ -30,6 +30,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     """One item for one gateway, encoded once for all its receivers.
 
     ``except_device`` gets nothing (the sending device); ``only_device`` narrows the users' devices to one id.
+    ``only_connection`` narrows a CLOSE to one connection, which may be gone.
     ``envelopes``: (userId, deviceId) → the frame's ``envelope`` JSON value, for encrypted direct messages.
     """
 
@@ -42,6 +43,7 @@ class Routed(msgspec.Struct, frozen=True, gc=False):
     only_device: str = ""
     envelopes: dict[DeviceRef, str] | None = None
     at: float = 0.0
+    only_connection: str = ""
 
 
 class Router(Protocol):
