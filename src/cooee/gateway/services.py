@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from cooee.domain.conversation import Span
 from cooee.domain.ids import DeviceRef
 from cooee.ports.devices import Device
 from cooee.ports.push_queue import PushQueue
@@ -83,6 +84,10 @@ class Views(Protocol):
 
     async def load(self, conversation_id: str) -> View:
         """Return the conversation. CooeeError ``not_found``."""
+        ...
+
+    async def spans(self, conversation_id: str, user_id: str) -> Sequence[Span]:
+        """Return which numbers the user may see, oldest first. CooeeError ``not_a_member``."""
         ...
 
     def forget_user(self, user_id: str) -> None:

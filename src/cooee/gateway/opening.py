@@ -1,0 +1,133 @@
+"""The beginning of a session, from its hello to its welcome, and its end in all registries."""
+
+import logging
+import secrets
+from typing import TYPE_CHECKING
+
+from cooee.domain.errors import CooeeError, ErrorCode, unavailable
+from cooee.domain.ids import DeviceRef
+from cooee.gateway import pump
+from cooee.gateway.shared import Shared
+from cooee.ports.devices import Device
+from cooee.ports.router import Routed, RouteKind
+from cooee.ports.sessions import SessionEntry
+from cooee.protocol.codes import CloseCode
+from cooee.protocol.frames import Hello
+
+if TYPE_CHECKING:
+    from cooee.gateway.session import Session
+
+_REPLACED = "replaced by another connection of this device"
+_log = logging.getLogger(__name__)
+
+
+async def open_session(session: "Session", hello: Hello) -> None:
+    """Serve the hello: who is it, replace his former connection, welcome, and let him catch up.
+
+    A session that ends meanwhile is left as if it had never been. Presence and the registry of all gateways are soft:
+    their failure is logged and delays nobody.
+    """
+    try:
+        device = await _authenticate(session, hello)
+        if device is None or session.is_closed:
+            return
+        session.device = device.ref
+        session.connection_id = secrets.token_urlsafe(9)
+        session.sync_token = hello.sync_token
+        await _enter(session, device, hello)
+        if session.is_closed:
+            return
+        if not await _is_still_valid(session, hello):
+            return
+        await pump.catch_up(session)
+    except Exception:  # noqa: BLE001  # whatever a service raises, the client may come again
+        _log.exception("a session could not be opened")
+        session.shared.counters.internal_errors += 1
+        session.close(CloseCode.INTERNAL, "the server failed")
+
+
+async def end_session(shared: Shared, device: DeviceRef, connection_id: str) -> None:
+    """Take the connection out of the registry of all gateways and out of presence."""
+    entry = SessionEntry(device.user_id, device.device_id, shared.server_id, connection_id, "", 0)
+    try:
+        await shared.services.sessions.release(entry)
+    except Exception:  # noqa: BLE001  # soft state
+        _log.exception("a session could not be released")
+    try:
+        await shared.services.presence.disconnected(device, connection_id)
+    except Exception:  # noqa: BLE001  # soft state
+        _log.exception("presence could not be told of an end")
+
+
+async def _authenticate(session: "Session", hello: Hello) -> Device | None:
+    shared = session.shared
+    if shared.draining:
+        session.refuse(unavailable("this server is going away; connect again", 1000), hello.ref)
+        session.close(CloseCode.GOING_AWAY, "draining")
+        return None
+    try:
+        return await shared.services.devices.authenticate(hello.token)
+    except CooeeError as refusal:
+        session.refuse(refusal, hello.ref)
+        if refusal.code is ErrorCode.UNAUTHORIZED:
+            session.close(CloseCode.UNAUTHORIZED, "the token is not valid")
+        else:
+            session.close(CloseCode.INTERNAL, "try again")
+        return None
+
+
+async def _enter(session: "Session", device: Device, hello: Hello) -> None:
+    """Enter the session into all registries and say welcome; before the welcome nothing is sent."""
+    shared = session.shared
+    user_id, device_id = session.device
+    entry = SessionEntry(
+        user_id, device_id, shared.server_id, session.connection_id, device.type, shared.clock.wall_ms()
+    )
+    try:
+        replaced = await shared.services.sessions.register(entry)
+    except Exception:  # noqa: BLE001  # soft state
+        _log.exception("a session could not be registered")
+        replaced = None
+    if session.is_closed:
+        await end_session(shared, session.device, session.connection_id)
+        return
+    for former in shared.sessions.add(session):
+        shared.counters.replaced += 1
+        former.close(CloseCode.REPLACED, _REPLACED)
+    session.say(shared.welcome(user_id, device_id, session.connection_id, hello.ref))
+    session.go_live()
+    if replaced is not None and replaced.server_id != shared.server_id:
+        await _close_elsewhere(shared, replaced)
+    try:
+        await shared.services.presence.connected(session.device, session.connection_id)
+    except Exception:  # noqa: BLE001  # soft state
+        _log.exception("presence could not be told of a session")
+    if session.is_closed:
+        await end_session(shared, session.device, session.connection_id)
+
+
+async def _close_elsewhere(shared: Shared, replaced: SessionEntry) -> None:
+    frame = f"{int(CloseCode.REPLACED)} {_REPLACED}".encode()
+    close = Routed(
+        RouteKind.CLOSE,
+        (replaced.user_id,),
+        frame,
+        only_device=replaced.device_id,
+        only_connection=replaced.connection_id,
+    )
+    try:
+        await shared.services.router.publish(replaced.server_id, (close,))
+    except Exception:  # noqa: BLE001  # the other gateway finds out by its own heartbeat
+        _log.exception("a replaced session could not be closed on its server")
+
+
+async def _is_still_valid(session: "Session", hello: Hello) -> bool:
+    """Look at the token again: a revocation between the first look and the registry would have met nobody."""
+    try:
+        await session.shared.services.devices.authenticate(hello.token)
+    except CooeeError as refusal:
+        if refusal.code is ErrorCode.UNAUTHORIZED:
+            session.refuse(refusal)
+            session.close(CloseCode.UNAUTHORIZED, "the token is not valid any more")
+            return False
+    return True
