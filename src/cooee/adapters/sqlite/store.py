@@ -1,20 +1,24 @@
 """All ports on one SQLite file, opened and closed together."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import apsw
 import msgspec
 
 from cooee.adapters.sqlite.accounts import SqliteAccounts
 from cooee.adapters.sqlite.contacts import SqliteContacts
 from cooee.adapters.sqlite.credentials import SqliteCredentials
+from cooee.adapters.sqlite.cursors import SqliteCursors
 from cooee.adapters.sqlite.database import Database, DatabaseSettings
 from cooee.adapters.sqlite.devices import SqliteDevices
+from cooee.adapters.sqlite.groups import SqliteGroups
+from cooee.adapters.sqlite.ledger import Ledger
+from cooee.adapters.sqlite.message_log import SqliteMessageLog
 from cooee.adapters.sqlite.preferences import SqlitePreferences
 from cooee.adapters.sqlite.push_queue import SqlitePushQueue
-from cooee.adapters.sqlite.to_device import SqliteToDevice
-from cooee.domain.ids import DeviceRef
+from cooee.adapters.sqlite.retention import DAY_MS, RetentionSettings, SqliteRetention, note_retention
+from cooee.adapters.sqlite.timeline import SqliteTimeline
+from cooee.adapters.sqlite.to_device import SqliteToDevice, sweep_to_device
+from cooee.domain.fanout import DEFAULT_LARGE_GROUP_MEMBERS
 
 DATABASE_FILE = "cooee.db"
 
@@ -23,27 +27,42 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the composition root may set."""
 
     database: DatabaseSettings = DatabaseSettings()
+    retention: RetentionSettings = RetentionSettings()
+    large_group_members: int = DEFAULT_LARGE_GROUP_MEMBERS
+    """Members from which on no list entries are written per message."""
+    cache_entries: int = 50_000
+    """Conversations with their watermarks that the writer thread remembers, about; likewise devices."""
 
 
 class SqliteStore:
     """The ports of the embedded profile."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: StoreSettings) -> None:
+        """Build the ports and start the writer thread."""
         self.database = database
-        self.accounts = SqliteAccounts(database, self._forget_cursors)
-        self.devices = SqliteDevices(database, self._forget_cursors)
+        self.message_log = SqliteMessageLog(database)
+        ledger = Ledger(
+            message_retention_ms=settings.retention.message_days * DAY_MS,
+            cache_entries=settings.cache_entries,
+            emit=self.message_log.emit,
+        )
+        self.timeline = SqliteTimeline(database, ledger)
+        self.cursors = SqliteCursors(database, ledger)
+        self.groups = SqliteGroups(database, ledger, settings.large_group_members)
+        self.retention = SqliteRetention(database, ledger, settings.retention, sweep_to_device)
+        self.accounts = SqliteAccounts(database, self.cursors.forget_rows)
+        self.devices = SqliteDevices(database, self.cursors.forget_rows)
         self.contacts = SqliteContacts(database)
         self.preferences = SqlitePreferences(database)
         self.credentials = SqliteCredentials(database)
         self.to_device = SqliteToDevice(database)
         self.push_queue = SqlitePushQueue(database)
+        note_retention(database.setup_connection, settings.retention)
+        database.start(ledger)
 
     async def aclose(self) -> None:
         """Close the file after all that was submitted is durable. Idempotent."""
         await self.database.aclose()
-
-    def _forget_cursors(self, connection: apsw.Connection, gone: Sequence[DeviceRef]) -> None:
-        """Drop the cursors of devices that are being revoked, in the writer thread, within that transaction."""
 
 
 async def open_store(folder: Path, settings: StoreSettings | None = None) -> SqliteStore:
@@ -54,6 +73,4 @@ async def open_store(folder: Path, settings: StoreSettings | None = None) -> Sql
     """
     settings = settings or StoreSettings()
     database = await Database.open(folder / DATABASE_FILE, settings.database)
-    store = SqliteStore(database)
-    database.start()
-    return store
+    return SqliteStore(database, settings)

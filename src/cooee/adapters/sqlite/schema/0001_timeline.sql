@@ -18,16 +18,17 @@ CREATE TABLE chat_device (
     key INTEGER PRIMARY KEY,
     user INTEGER NOT NULL,
     id TEXT NOT NULL,
-    state INTEGER NOT NULL DEFAULT 0,       -- 0 only named, 1 current, 2 revoked
-    start INTEGER NOT NULL DEFAULT 0,       -- log position when it became current
+    status INTEGER NOT NULL DEFAULT 0,      -- 0 only named, 1 current, 2 revoked
     floor INTEGER NOT NULL DEFAULT 0,       -- it has all activity of slots below, but for the conversations in "behind"
     UNIQUE (user, id)
 ) STRICT;
 
+-- Conversations under a slot below the device's floor in which it lacks something. Rows may be out of date.
 CREATE TABLE behind (
     device INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
     conversation INTEGER NOT NULL,
-    PRIMARY KEY (device, conversation)
+    PRIMARY KEY (device, slot, conversation)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE conversation (
@@ -35,7 +36,8 @@ CREATE TABLE conversation (
     id TEXT NOT NULL UNIQUE,
     first INTEGER NOT NULL DEFAULT 1,       -- lowest number that is kept
     large INTEGER NOT NULL DEFAULT 0,       -- 1: fanned out at read time
-    sweep_at INTEGER NOT NULL DEFAULT 0     -- when the broom looks here next (ms); 0: nothing to sweep
+    sweep_at INTEGER NOT NULL DEFAULT 0,    -- when the broom looks here next (ms); 0: nothing to sweep
+    held INTEGER NOT NULL DEFAULT 0         -- 1: what is due lacks a device's receipt; any receipt brings the broom
 ) STRICT;
 CREATE INDEX conversation_to_sweep ON conversation (sweep_at) WHERE sweep_at > 0;
 
@@ -88,14 +90,16 @@ CREATE TABLE cursor (
     PRIMARY KEY (conversation, user, device)
 ) STRICT, WITHOUT ROWID;
 
--- Who has which conversation in his list. slot = log position / 16384 of its last activity, or a very high one for
--- large groups; left_number 0: still a member.
+-- Who has which conversation in his list. slot: log position / 16384 of its last activity, so that an entry moves once
+-- per 16384 messages of the whole server at most; a very high one for large groups, whose members read the head.
+-- left_*: number, time and position of the message that sent him away; 0: still a member.
 CREATE TABLE inbox (
     user INTEGER NOT NULL,
     slot INTEGER NOT NULL,
     conversation INTEGER NOT NULL,
     left_number INTEGER NOT NULL DEFAULT 0,
     left_timestamp INTEGER NOT NULL DEFAULT 0,
+    left_position INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (user, slot, conversation)
 ) STRICT, WITHOUT ROWID;
 
@@ -108,16 +112,15 @@ CREATE TABLE chat_group (
     deleted INTEGER NOT NULL
 ) STRICT;
 
+-- Members of direct chats and groups, former ones included: one row for each time that somebody was in.
 CREATE TABLE membership (
     conversation INTEGER NOT NULL,
     user INTEGER NOT NULL,
     joined INTEGER NOT NULL,                -- number of the message that let him in
-    joined_position INTEGER NOT NULL,       -- its log position
     left_number INTEGER,                    -- number of the message that sent him away; NULL: a member
     role TEXT NOT NULL,
     PRIMARY KEY (conversation, user, joined)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX membership_of_user ON membership (user) WHERE left_number IS NULL;
 
 CREATE TABLE barred (
     conversation INTEGER NOT NULL,

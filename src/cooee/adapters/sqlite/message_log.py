@@ -1,0 +1,64 @@
+"""The message log in SQLite: the message row is the log record."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+
+from cooee.adapters.sqlite.database import Database
+from cooee.adapters.sqlite.operations import Append
+from cooee.domain.message import LogRecord, Message
+from cooee.ports.message_log import AppendDone
+
+_log = logging.getLogger(__name__)
+
+FOLLOWER_BACKLOG = 100_000
+"""Messages kept for a follower that does not keep up; beyond them it misses some, which live delivery may."""
+
+
+class Follower:
+    """The one reader of what is newly numbered. Used on the event loop only."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Message] = []
+        self._ready = asyncio.Event()
+
+    def tell(self, messages: Sequence[Message]) -> None:
+        """Add a commit's messages."""
+        if len(self._waiting) > FOLLOWER_BACKLOG:
+            _log.error("the follower of the log does not keep up: %d messages are not told live", len(self._waiting))
+            self._waiting = []
+        self._waiting += messages
+        self._ready.set()
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Message]]:
+        return self
+
+    async def __anext__(self) -> Sequence[Message]:
+        """Return everything that came since the last call, at least one message."""
+        while not self._waiting:
+            self._ready.clear()
+            await self._ready.wait()
+        messages, self._waiting = self._waiting, []
+        return messages
+
+
+class SqliteMessageLog:
+    """`MessageLog`. The records are numbered in the writer thread, by the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._submit = database.submit
+        self._follower: Follower | None = None
+
+    def append(self, record: LogRecord, done: AppendDone) -> None:
+        """Append ``record``; ``done`` gets its place once it is durable."""
+        self._submit(Append(record, done))
+
+    def follow(self) -> AsyncIterator[Sequence[Message]]:
+        """Yield what is numbered from now on. A second follower takes the place of the first."""
+        self._follower = Follower()
+        return self._follower
+
+    def emit(self, messages: Sequence[Message]) -> None:
+        """Tell the follower of a commit's messages; called on the event loop."""
+        if self._follower is not None:
+            self._follower.tell(messages)
