@@ -7,11 +7,12 @@ import apsw
 import msgspec
 import pytest
 
-from cooee.adapters.sqlite import devices
+from cooee.adapters.sqlite import accounts, devices
 from cooee.adapters.sqlite.store import SqliteStore
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
 from cooee.ports.accounts import Account
+from cooee.ports.cursors import CursorUpdate
 from cooee.ports.devices import Device
 from cooee.ports.push_queue import PushEntry
 from cooee.ports.to_device import ToDeviceMessage
@@ -182,3 +183,34 @@ async def test_look_ups_walk_an_index(sqlite_store: SqliteStore) -> None:
 
     plan = await sqlite_store.database.read(plans)
     assert [line.split(" USING ")[1].split(" (")[0] for line in plan] == ["INDEX device_token", "INDEX device_idle"]
+
+
+async def test_revoking_drops_the_cursors_and_keeps_what_the_user_had(sqlite_store: SqliteStore) -> None:
+    phone = device("alice", "d1", b"1")
+    await sqlite_store.devices.create(phone)
+    await sqlite_store.cursors.start_device(phone.ref)
+    advanced: asyncio.Queue[object] = asyncio.Queue()
+    sqlite_store.cursors.advance(CursorUpdate("dm:alice:bob", "alice", "d1", 5), advanced.put_nowait)
+    await advanced.get()
+    assert await sqlite_store.cursors.device(phone.ref, "dm:alice:bob") == 5
+    await sqlite_store.devices.revoke([phone.ref])
+    assert await sqlite_store.cursors.device(phone.ref, "dm:alice:bob") == 0
+    assert (await sqlite_store.cursors.member("dm:alice:bob", "alice")).delivered == 5
+
+
+async def test_revoking_is_one_step(sqlite_store: SqliteStore) -> None:
+    def broken(_connection: apsw.Connection, _gone: object) -> None:
+        raise RuntimeError("a failure in the middle")
+
+    phone = device("alice", "d1", b"1")
+    await sqlite_store.devices.create(phone)
+    await sqlite_store.push_queue.append([PushEntry("alice", "d1", "c", 1, 0)])
+    with pytest.raises(RuntimeError, match="in the middle"):
+        await devices.SqliteDevices(sqlite_store.database, broken).revoke([phone.ref])
+    assert await sqlite_store.devices.find(phone.ref) == phone
+    await sqlite_store.accounts.create(Account("alice", "Alice", "", 1))
+    with pytest.raises(RuntimeError, match="in the middle"):
+        await accounts.SqliteAccounts(sqlite_store.database, broken).erase("alice")
+    assert await sqlite_store.accounts.find("alice") == Account("alice", "Alice", "", 1)
+    assert await sqlite_store.devices.find_by_token(b"1") == phone
+    assert len(await sqlite_store.push_queue.due(0, 9)) == 1
