@@ -2,3 +2,65 @@
 
 May import `protocol`, `crypto` and `domain`, nothing of the server.
 """
+
+from cooee.client.account import load_account
+from cooee.client.api import Api
+from cooee.client.client import Client, ClientSettings
+from cooee.client.errors import (
+    ConnectionFailed,
+    CooeeClientError,
+    NotLoggedIn,
+    SendFailed,
+    ServerError,
+    Stopped,
+    StoreError,
+    StoreLocked,
+    StoreMismatch,
+    StoreUnusable,
+)
+from cooee.client.events import (
+    AccountUpdated,
+    ConnectionState,
+    ConversationUpdated,
+    Event,
+    MessageDeleted,
+    Presence,
+    TickChanged,
+    ToDevice,
+    Typing,
+)
+from cooee.client.login import log_in, register
+from cooee.client.model import Account, ConversationView, HistoryPage, Message, Pending
+
+__all__ = [
+    "Account",
+    "AccountUpdated",
+    "Api",
+    "Client",
+    "ClientSettings",
+    "ConnectionFailed",
+    "ConnectionState",
+    "ConversationUpdated",
+    "ConversationView",
+    "CooeeClientError",
+    "Event",
+    "HistoryPage",
+    "Message",
+    "MessageDeleted",
+    "NotLoggedIn",
+    "Pending",
+    "Presence",
+    "SendFailed",
+    "ServerError",
+    "Stopped",
+    "StoreError",
+    "StoreLocked",
+    "StoreMismatch",
+    "StoreUnusable",
+    "TickChanged",
+    "ToDevice",
+    "Typing",
+    "load_account",
+    "log_in",
+    "register",
+]

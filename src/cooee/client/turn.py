@@ -205,11 +205,16 @@ class Turn:
 
     def _conversation_changed(self, frame: frames.ConversationChanged) -> None:
         self.snapshot(_decode_conversation(frame.conversation))
-        self.sync_token = frame.sync_token or self.sync_token
+        self._follow_token(frame.sync_token)
 
     def _account_changed(self, frame: frames.AccountChanged) -> None:
         self.events.append(AccountUpdated(frame.changed))
-        self.sync_token = frame.sync_token or self.sync_token
+        self._follow_token(frame.sync_token)
+
+    def _follow_token(self, token: str) -> None:
+        """Keep the token of a change; before the first snapshot there is none to go on from."""
+        if token and (self.sync_token or self.state.sync_token):
+            self.sync_token = token
 
     # --- the timeline
 
@@ -403,6 +408,12 @@ class Turn:
     def _learn_if_needed(self, conversation_id: str) -> None:
         if not self.conversation(conversation_id).learned:
             self.learn.add(conversation_id)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to store."""
+        stored = (self.conversations, self.messages, self.erased, self.placed, self.failed, self.sync_token)
+        return not any(stored)
 
     @property
     def updated(self) -> list[str]:

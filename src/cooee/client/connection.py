@@ -1,0 +1,445 @@
+"""Keeps a connection: opens it, says hello, carries frames, notices its end, and comes back (PROTOCOL.md §2, §10, §12).
+
+A WebSocket if possible, long polling where that is refused, and the WebSocket again as soon as it gets through.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from cooee.client.errors import ConnectionFailed, ServerError, Stopped, StoreError
+from cooee.client.events import ConnectionState
+from cooee.client.ledger import Ledger
+from cooee.client.live import Live
+from cooee.client.transport import (
+    ABNORMAL,
+    Transport,
+    TransportClosed,
+    TransportRefused,
+    TransportUnreachable,
+)
+from cooee.client.turn import Turn
+from cooee.domain.errors import ErrorCode
+from cooee.domain.retry import full_jitter_ms
+from cooee.protocol import codec, frames
+from cooee.protocol.codes import NO_RECONNECT, CloseCode
+
+WELCOME_S = 10.0
+_SEND_S = 10.0
+_STABLE_MS = 10_000
+"""A connection that lasted this long was a good one: the next tries begin anew."""
+
+_INBOX_LIMIT = 2_000
+_PROBE_LONGEST_MS = 600_000
+_STOP_REASONS = {
+    int(CloseCode.UNAUTHORIZED): "the server does not accept this log-in any more; log in again",
+    int(CloseCode.REPLACED): "another connection of this device took over; use one client per device",
+}
+
+
+class Links(Protocol):
+    """Makes transports, and answers what is asked over HTTP."""
+
+    def websocket(self) -> Transport:
+        """Return a new WebSocket, not yet open."""
+        ...
+
+    def longpoll(self) -> Transport:
+        """Return a new long-polling session, not yet open."""
+        ...
+
+    @property
+    def token(self) -> str:
+        """The token for ``hello``."""
+        ...
+
+    async def load_conversations(self) -> Callable[[Turn], None]:
+        """Return what puts the whole conversation list into a turn. Raises ServerError or ConnectionFailed."""
+        ...
+
+    async def load_details(self, conversation_id: str, *, roster: bool) -> Callable[[Turn], None]:
+        """Return what puts one conversation, or its roster, into a turn. Raises ServerError or ConnectionFailed."""
+        ...
+
+
+class Ending(NamedTuple):
+    """How a connection ended. ``delay_ms`` None: wait as the back-off says. ``stop``: do not come back."""
+
+    reason: str
+    delay_ms: int | None = None
+    stop: Stopped | None = None
+    lasted_ms: int = 0
+
+
+class _Refused(Exception):
+    """The hello was refused."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.reason)
+        self.ending = ending
+
+
+class Connection:
+    """The connection of one client; `run` until `close`.
+
+    ``transport``: ``auto``, or one of the two alone. ``probe_ms``: how long long polling goes on before the WebSocket is
+    tried again; twice as long after each try that fails.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        live: Live,
+        links: Links,
+        *,
+        client_name: str,
+        transport: str = "auto",
+        probe_ms: int = 60_000,
+        renew: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        self.state = ConnectionState("connecting")
+        self.stopped: Stopped | None = None
+        self._ledger = ledger
+        self._live = live
+        self._links = links
+        self._client_name = client_name
+        self._transport = transport
+        self._probe_ms = probe_ms
+        self._renew = renew
+        self._closing = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._inbox: deque[bytes] = deque()
+        self._inbox_taken = asyncio.Event()
+        self._end: Exception | None = None
+        self._prepared: Transport | None = None
+        self._probe_at = 0
+        self._probe_wait = probe_ms
+        self._leave_at: int | None = None
+        self._online = False
+        self._asked: set[tuple[str, bool]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- from outside
+
+    def wake(self) -> None:
+        """Look again for something to send."""
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Say what is still to be said, close, and let `run` return."""
+        self._closing.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Keep the connection until `close`, or until the server says not to come back."""
+        attempt = 0
+        try:
+            while not self._closing.is_set():
+                ending = await self._once()
+                self._ledger.state.outbox.disconnected()
+                if ending.stop is not None and not await self._renewed(ending.stop):
+                    self._stop(ending.stop)
+                    return
+                if self._closing.is_set():
+                    return
+                attempt = 0 if ending.lasted_ms >= _STABLE_MS or ending.stop else attempt
+                delay = ending.delay_ms
+                if delay is None:
+                    delay = full_jitter_ms(attempt, random.random())  # noqa: S311 - a spread of waits, no secret
+                    attempt += 1
+                self._tell(ConnectionState("waiting", "", delay, ending.reason))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), delay / 1000)
+        finally:
+            await self._cancel_tasks()
+            if self._prepared is not None:
+                await self._prepared.close()
+
+    async def _renewed(self, stop: Stopped) -> bool:
+        """Log in again, once, when the token is refused and a password is at hand."""
+        if self._renew is None or stop.code != CloseCode.UNAUTHORIZED:
+            return False
+        renew, self._renew = self._renew, None
+        return await renew()
+
+    def _stop(self, stop: Stopped) -> None:
+        self.stopped = stop
+        self._tell(ConnectionState("stopped", "", 0, stop.message))
+        self._ledger.stop(stop)
+
+    def _tell(self, state: ConnectionState) -> None:
+        self.state = state
+        self._ledger.emit(state)
+        self._ledger.wake()
+
+    # --- opening
+
+    async def _once(self) -> Ending:
+        """Open one connection and carry frames until it ends."""
+        self._tell(ConnectionState("connecting"))
+        try:
+            await self._first_list()
+            transport, welcome, rest = await self._establish()
+        except _Refused as refused:
+            return refused.ending
+        except ServerError as problem:
+            if problem.code == ErrorCode.UNAUTHORIZED:
+                return self._ending(CloseCode.UNAUTHORIZED, problem.message)
+            return Ending(problem.message, problem.retry_after_ms)
+        except (ConnectionFailed, TransportUnreachable, TransportRefused) as problem:
+            return Ending(str(problem))
+        except StoreError as problem:
+            return Ending(str(problem))
+        try:
+            return await self._session(transport, welcome, rest)
+        finally:
+            await self._cancel_tasks()
+            await transport.close(CloseCode.NORMAL)
+
+    async def _first_list(self) -> None:
+        """Learn where a new device starts, before the first messages come."""
+        state = self._ledger.state
+        if state.sync_token is None and not state.conversations:
+            await self._ledger.step(await self._links.load_conversations())
+
+    async def _establish(self) -> tuple[Transport, frames.Welcome, list[bytes]]:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None:
+            with suppress(TransportRefused):
+                return await self._say_hello(prepared, already_open=True)
+        if self._transport != "longpoll":
+            try:
+                return await self._say_hello(self._links.websocket())
+            except TransportRefused:
+                if self._transport == "websocket":
+                    raise
+        self._probe_at = self._ledger.clock() + self._probe_wait
+        return await self._say_hello(self._links.longpoll())
+
+    async def _say_hello(
+        self, transport: Transport, *, already_open: bool = False
+    ) -> tuple[Transport, frames.Welcome, list[bytes]]:
+        try:
+            if not already_open:
+                await transport.open()
+            hello = frames.Hello(self._links.token, self._client_name, self._ledger.state.sync_token)
+            await transport.send([codec.encode(hello)])
+            async with asyncio.timeout(WELCOME_S):
+                payloads = list(await transport.receive())
+            welcome = self._welcome(codec.decode_server(payloads[0]))
+        except TransportClosed as closed:
+            await transport.close()
+            if closed.code == ABNORMAL:
+                raise TransportRefused(str(closed)) from None
+            raise _Refused(self._ending(closed.code, closed.reason)) from None
+        except (TimeoutError, msgspec.DecodeError):
+            await transport.close()
+            raise TransportRefused("no welcome came") from None
+        except BaseException:
+            await transport.close()
+            raise
+        return transport, welcome, payloads[1:]
+
+    def _welcome(self, frame: frames.ServerFrame | None) -> frames.Welcome:
+        if isinstance(frame, frames.Welcome):
+            return frame
+        if isinstance(frame, frames.Error):
+            if frame.code == ErrorCode.UNAUTHORIZED:
+                raise _Refused(self._ending(CloseCode.UNAUTHORIZED, frame.message))
+            raise _Refused(Ending(frame.message, frame.retry_after_ms))
+        raise TransportRefused("something else than a welcome came")
+
+    def _ending(self, code: int, reason: str, lasted_ms: int = 0) -> Ending:
+        if code in NO_RECONNECT:
+            return Ending(reason, stop=Stopped(code, _STOP_REASONS[int(code)]), lasted_ms=lasted_ms)
+        return Ending(reason or f"the connection was closed ({code})", lasted_ms=lasted_ms)
+
+    # --- carrying frames
+
+    async def _session(self, transport: Transport, welcome: frames.Welcome, rest: list[bytes]) -> Ending:
+        clock = self._ledger.clock
+        began = clock()
+        self._begin(transport, welcome, rest)
+        self._spawn(self._read(transport))
+        while True:
+            await self._work_or_time()
+            end = self._end
+            try:
+                await self._ledger.room()
+                await self._take_in()
+                if end is None:
+                    await self._send_due(transport)
+            except StoreError as problem:
+                return Ending(str(problem), lasted_ms=clock() - began)
+            except TransportClosed as closed:
+                end = closed
+            if end is not None:
+                return self._how_it_ended(end, clock() - began)
+            if self._closing.is_set():
+                return Ending("closed", 0)
+            if self._prepared is not None or self._is_due(self._leave_at):
+                return Ending("moving on", 0, lasted_ms=clock() - began)
+            if self._live.is_dead(clock()):
+                return Ending("the server went silent", lasted_ms=clock() - began)
+            if transport.name == "longpoll" and self._transport == "auto" and self._is_due(self._probe_at):
+                self._probe_at = clock() + _PROBE_LONGEST_MS
+                self._spawn(self._probe())
+
+    def _begin(self, transport: Transport, welcome: frames.Welcome, rest: Iterable[bytes]) -> None:
+        self._end = None
+        self._leave_at = None
+        self._online = False
+        self._asked.clear()
+        self._inbox = deque(rest)
+        self._wake.set()
+        if transport.name == "websocket":
+            self._probe_wait = self._probe_ms
+        self._live.connected(welcome, self._ledger.clock(), heartbeat=transport.name == "websocket")
+        self._tell(ConnectionState("catching_up", transport.name))
+
+    def _is_due(self, at: int | None) -> bool:
+        return at is not None and self._ledger.clock() >= at
+
+    def _how_it_ended(self, end: Exception, lasted_ms: int) -> Ending:
+        if self._leave_at is not None:
+            return Ending("the server drains", max(self._leave_at - self._ledger.clock(), 0), lasted_ms=lasted_ms)
+        if isinstance(end, TransportClosed):
+            return self._ending(end.code, end.reason, lasted_ms)
+        return Ending(str(end), lasted_ms=lasted_ms)
+
+    async def _read(self, transport: Transport) -> None:
+        """Fill the inbox; a pause here lets the peer's window fill instead of our memory."""
+        try:
+            while True:
+                payloads = await transport.receive()
+                self._live.heard(self._ledger.clock())
+                self._inbox.extend(payloads)
+                self._wake.set()
+                while len(self._inbox) >= _INBOX_LIMIT:
+                    self._inbox_taken.clear()
+                    await self._inbox_taken.wait()
+        except (TransportClosed, TransportRefused, TransportUnreachable) as end:
+            self._end = end
+            self._wake.set()
+
+    async def _work_or_time(self) -> None:
+        now = self._ledger.clock()
+        until = self._live.next_due(now)
+        for other in (self._leave_at, self._probe_at if self._probe_at > now else None):
+            until = until if other is None else min(until, other)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(until - now, 0) / 1000)
+        self._wake.clear()
+
+    async def _take_in(self) -> None:
+        """Store what came, let the state follow, then let the connection's side follow that."""
+        payloads = tuple(self._inbox)
+        self._inbox.clear()
+        self._inbox_taken.set()
+        taken = [frame for frame in map(_decode, payloads) if frame is not None]
+        expiring = any(until <= self._ledger.clock() for until in self._ledger.state.typing.values())
+        if not taken and not expiring:
+            return
+        turn = await self._ledger.step(lambda turn: _fill(turn, taken))
+        now = self._ledger.clock()
+        for frame in taken:
+            self._live.answered(frame, now)
+            if isinstance(frame, frames.Reconnect):
+                self._leave_at = now + frame.delay_ms
+            elif isinstance(frame, frames.CaughtUp):
+                self._spawn(self._caught_up(frame.sync_token))
+        self._live.absorb(turn, now)
+        self._ask_for_details(turn)
+
+    async def _send_due(self, transport: Transport) -> None:
+        if self._closing.is_set():
+            self._live.hurry()
+        outgoing = self._live.due(self._ledger.clock())
+        if not outgoing:
+            return
+        try:
+            async with asyncio.timeout(_SEND_S):
+                await transport.send([codec.encode(frame) for frame in outgoing])
+        except TimeoutError:
+            raise TransportClosed(ABNORMAL, "the server takes nothing more") from None
+
+    # --- beside the frames
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _caught_up(self, sync_token: str) -> None:
+        """Everything that was missed is here. The first token counts from a list that is read after it was given."""
+        with suppress(ServerError, ConnectionFailed, StoreError):
+            first = self._ledger.state.sync_token is None
+            fill = await self._links.load_conversations() if first else None
+
+            def go_on(turn: Turn) -> None:
+                if fill is not None:
+                    fill(turn)
+                turn.sync_token = sync_token
+
+            turn = await self._ledger.step(go_on)
+            self._live.absorb(turn, self._ledger.clock())
+        self._live.caught_up()
+        self._online = True
+        self._tell(ConnectionState("online", self.state.transport))
+        self._wake.set()
+
+    def _ask_for_details(self, turn: Turn) -> None:
+        for conversation_id in turn.rosters:
+            self._ask(conversation_id, roster=True)
+        for conversation_id, conversation in turn.conversations.items():
+            if conversation.learned and not conversation.title and self._ledger.state.sync_token is not None:
+                self._ask(conversation_id, roster=False)
+
+    def _ask(self, conversation_id: str, *, roster: bool) -> None:
+        if (conversation_id, roster) not in self._asked:
+            self._asked.add((conversation_id, roster))
+            self._spawn(self._load_details(conversation_id, roster=roster))
+
+    async def _load_details(self, conversation_id: str, *, roster: bool) -> None:
+        with suppress(ServerError, ConnectionFailed, StoreError):
+            turn = await self._ledger.step(await self._links.load_details(conversation_id, roster=roster))
+            self._live.absorb(turn, self._ledger.clock())
+            self._wake.set()
+
+    async def _probe(self) -> None:
+        """See whether a WebSocket gets through by now."""
+        websocket = self._links.websocket()
+        try:
+            await websocket.open()
+        except (TransportRefused, TransportUnreachable):
+            self._probe_wait = min(self._probe_wait * 2, _PROBE_LONGEST_MS)
+            self._probe_at = self._ledger.clock() + self._probe_wait
+        else:
+            self._prepared = websocket
+        self._wake.set()
+
+
+def _decode(payload: bytes) -> frames.ServerFrame | None:
+    """Return the frame; None for what a newer or broken server says: the rest of the connection is not lost by it."""
+    try:
+        return codec.decode_server(payload)
+    except msgspec.DecodeError:
+        return None
+
+
+def _fill(turn: Turn, taken: Iterable[frames.ServerFrame]) -> None:
+    turn.expire_typing()
+    for frame in taken:
+        with suppress(msgspec.DecodeError):
+            turn.take(frame)

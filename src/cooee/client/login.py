@@ -1,0 +1,105 @@
+"""Getting an account: registering, logging in, and remembering it in the store's account file."""
+
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+from cooee.client.account import StoreLock, load_account, make_folder, save_account
+from cooee.client.api import Api
+from cooee.client.errors import ServerError, StoreMismatch
+from cooee.client.model import Account
+from cooee.domain.errors import ErrorCode
+
+
+def default_device_name() -> str:
+    """Return a name by which people tell this machine from others."""
+    return (platform.node() or "computer")[:64]
+
+
+async def register(
+    url: str, user_id: str, password: str, *, display_name: str | None = None, invite: str | None = None
+) -> None:
+    """Create an account; log in afterwards.
+
+    Raises:
+        ServerError: ``conflict`` when the name is taken, ``forbidden`` when registration is not open.
+        ConnectionFailed: the server cannot be reached.
+    """
+    async with Api(url) as api:
+        await api.register(user_id, password, display_name=display_name or "", invite=invite or "")
+
+
+async def log_in(
+    url: str,
+    user_id: str,
+    password: str,
+    *,
+    store: str | Path,
+    device_name: str | None = None,
+    device_type: str = "cli",
+) -> Account:
+    """Log in and keep the token in ``store``; a device that was logged out there goes on with its outbox.
+
+    Raises:
+        ServerError: wrong name or password (``unauthorized``), or too many tries.
+        StoreLocked, StoreMismatch, StoreUnusable: the store is in use, another account's, or broken.
+    """
+    folder = Path(store).expanduser()
+    make_folder(folder)
+    lock = StoreLock(folder)
+    try:
+        async with Api(url) as api:
+            return await log_in_with(api, folder, user_id, password, device_name, device_type)
+    finally:
+        lock.release()
+
+
+async def log_in_with(
+    api: Api, folder: Path, user_id: str, password: str, device_name: str | None, device_type: str
+) -> Account:
+    """Log in through ``api`` and write the account file of ``folder``, whose lock the caller has."""
+    former = load_account(folder)
+    check_owner(folder, former, api.url, user_id)
+    name = device_name or default_device_name()
+    device_id = former.device_id if former is not None else None
+    session = None
+    if device_id is not None:
+        with suppress(ServerError):
+            session = await api.log_in(
+                user_id, password, device_name=name, device_type=device_type, device_id=device_id
+            )
+    if session is None:
+        session = await api.log_in(user_id, password, device_name=name, device_type=device_type)
+    account = Account(api.url, session.user_id, session.device_id, session.token)
+    save_account(folder, account)
+    api.token = account.token
+    return account
+
+
+async def adopt_token(api: Api, folder: Path, token: str) -> Account:
+    """Find out whose ``token`` it is and write the account file of ``folder``, whose lock the caller has."""
+    former = load_account(folder)
+    if former is not None and former.token == token:
+        return former
+    me = await api.me()
+    check_owner(folder, former, api.url, me.user_id)
+    current = [device.device_id for device in await api.devices() if device.current]
+    if not current:
+        raise ServerError(ErrorCode.UNAUTHORIZED, "the token belongs to no device; log in", status=401)
+    account = Account(api.url, me.user_id, current[0], token)
+    save_account(folder, account)
+    return account
+
+
+def check_owner(folder: Path, account: Account | None, url: str, user_id: str | None) -> None:
+    """Refuse a store of somebody else, or of another server.
+
+    Raises:
+        StoreMismatch: it is.
+    """
+    if account is None:
+        return
+    if user_id is not None and account.user_id != user_id:
+        raise StoreMismatch(f"the store {folder} belongs to {account.user_id}; use another folder for {user_id}")
+    if account.url != url:
+        raise StoreMismatch(f"the store {folder} belongs to {account.url}; use another folder for {url}")
