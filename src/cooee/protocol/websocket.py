@@ -1,0 +1,229 @@
+"""RFC 6455 without I/O: bytes in, frames out, for both roles. No extension is ever negotiated.
+
+`FrameParser` is strict: whatever the RFC forbids ends the stream with a `ProtocolViolation` and its close code. Memory
+is bounded by the message limit: a length beyond it is refused when it is announced, before anything is kept.
+"""
+
+import base64
+import hashlib
+from typing import NamedTuple
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_MAX_CONTROL = 125
+_NO_STATUS = 1005
+_HEADERS = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
+"""Heads of unmasked text frames up to 125 bytes: most of what a server sends."""
+
+
+class ProtocolViolation(Exception):
+    """The peer broke RFC 6455. ``code`` is the close code that goes with it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Event(NamedTuple):
+    """A complete data message (TEXT, BINARY) or a control frame (CLOSE, PING, PONG)."""
+
+    opcode: int
+    payload: bytes
+
+
+class FrameParser:
+    """Parses one direction of a connection. Only a partial frame or an unfinished message takes memory.
+
+    ``violation`` is set once the peer broke the protocol; what was complete before is still returned, nothing after.
+    """
+
+    __slots__ = ("_fragments", "_kind", "_limit", "_masked", "_pending", "_size", "violation")
+
+    def __init__(self, limit: int, *, masked: bool) -> None:
+        """Take messages of at most ``limit`` bytes; ``masked``: whether the peer must mask (it is a client)."""
+        self._limit = limit
+        self._masked = masked
+        self._pending: bytearray | None = None
+        self._fragments: list[bytes] | None = None
+        self._kind = 0
+        self._size = 0
+        self.violation: ProtocolViolation | None = None
+
+    def feed(self, data: memoryview | bytes) -> list[Event]:
+        """Return what is complete with ``data``; what is partial is copied, ``data`` itself not kept. Never raises."""
+        if self.violation is not None:
+            return []
+        pending = self._pending
+        if pending is not None:
+            pending += data
+            view: memoryview | bytes | bytearray = pending
+        else:
+            view = data
+        events: list[Event] = []
+        position, end = 0, len(view)
+        try:
+            while end - position >= 2:
+                used = self._frame(view, position, end, events)
+                if not used:
+                    break
+                position = used
+        except ProtocolViolation as violation:
+            self.violation = violation
+            self._pending = self._fragments = None
+            return events
+        self._keep(data, position, end)
+        return events
+
+    def _keep(self, data: memoryview | bytes, position: int, end: int) -> None:
+        if position == end:
+            self._pending = None
+        elif self._pending is not None:
+            if position:
+                del self._pending[:position]
+        else:
+            self._pending = bytearray(data[position:])
+
+    def _frame(self, view: memoryview | bytes | bytearray, start: int, end: int, events: list[Event]) -> int:
+        """Take the frame at ``start``; return where the next begins, or 0 when it is not complete."""
+        first, second = view[start], view[start + 1]
+        if first & 0x70:
+            raise ProtocolViolation(1002, "reserved bits are set, but no extension was negotiated")
+        if bool(second & 0x80) is not self._masked:
+            raise ProtocolViolation(1002, "client frames must be masked" if self._masked else "masked server frame")
+        opcode = first & 0x0F
+        length = second & 0x7F
+        position = start + 2
+        if opcode >= CLOSE:
+            _check_control(opcode, first, length)
+        else:
+            if length > 125:
+                position += 2 if length == 126 else 8
+                if end < position:
+                    return 0
+                length = _extended(view[start + 2 : position])
+            self._check_data(opcode, length)
+        stop = position + length + (4 if self._masked else 0)
+        if end < stop:
+            return 0
+        if self._masked:
+            payload = unmask(view[position + 4 : stop], bytes(view[position : position + 4]))
+        else:
+            payload = bytes(view[position:stop])
+        if opcode >= CLOSE:
+            events.append(Event(opcode, payload))
+        else:
+            self._data(opcode, payload, final=bool(first & 0x80), events=events)
+        return stop
+
+    def _check_data(self, opcode: int, length: int) -> None:
+        if opcode > BINARY:
+            raise ProtocolViolation(1002, "unknown opcode")
+        if (opcode == CONTINUATION) is (self._fragments is None):
+            raise ProtocolViolation(1002, "a continuation without beginning, or a message inside a message")
+        if self._size + length > self._limit:
+            raise ProtocolViolation(1009, f"messages have at most {self._limit} bytes")
+
+    def _data(self, opcode: int, payload: bytes, *, final: bool, events: list[Event]) -> None:
+        fragments = self._fragments
+        if fragments is None:
+            if final:
+                events.append(Event(opcode, checked_text(payload) if opcode == TEXT else payload))
+                return
+            self._fragments, self._kind, self._size = [payload], opcode, len(payload)
+            return
+        if payload:
+            fragments.append(payload)
+            self._size += len(payload)
+        if len(fragments) > 1024:
+            fragments[:] = [b"".join(fragments)]
+        if final:
+            whole = b"".join(fragments)
+            self._fragments, self._size = None, 0
+            events.append(Event(self._kind, checked_text(whole) if self._kind == TEXT else whole))
+
+
+def _extended(field: memoryview | bytes | bytearray) -> int:
+    length = int.from_bytes(field, "big")
+    if length < (126 if len(field) == 2 else 65_536) or length >> 63:
+        raise ProtocolViolation(1002, "the length is not encoded in the shortest way")
+    return length
+
+
+def _check_control(opcode: int, first: int, length: int) -> None:
+    if opcode > PONG:
+        raise ProtocolViolation(1002, "unknown opcode")
+    if not first & 0x80 or length > _MAX_CONTROL:
+        raise ProtocolViolation(1002, "control frames are not fragmented and have at most 125 bytes")
+
+
+def checked_text(payload: bytes) -> bytes:
+    """Return ``payload`` if it is UTF-8.
+
+    Raises:
+        ProtocolViolation: with 1007.
+    """
+    if not payload.isascii():
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            raise ProtocolViolation(1007, "text frames must be UTF-8") from None
+    return payload
+
+
+def unmask(data: memoryview | bytes | bytearray, key: bytes) -> bytes:
+    """Return ``data`` XOR the repeated 4-byte ``key``. One big-integer operation: C speed without an extension."""
+    size = len(data)
+    repeated = (key * ((size + 3) >> 2))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
+
+
+def head(opcode: int, length: int, *, masked: bool = False) -> bytes:
+    """Return the head of a final frame, without the mask's key."""
+    bit = 0x80 if masked else 0
+    if length < 126:
+        return _HEADERS[length] if opcode == TEXT and not bit else bytes((0x80 | opcode, bit | length))
+    if length < 65_536:
+        return bytes((0x80 | opcode, bit | 126)) + length.to_bytes(2, "big")
+    return bytes((0x80 | opcode, bit | 127)) + length.to_bytes(8, "big")
+
+
+def client_frame(opcode: int, payload: bytes, key: bytes) -> bytes:
+    """Return a whole masked frame; ``key`` is 4 unpredictable bytes."""
+    return head(opcode, len(payload), masked=True) + key + unmask(payload, key)
+
+
+def close_payload(code: int, reason: str) -> bytes:
+    """Return the payload of a close frame; a long reason is cut at a character."""
+    return code.to_bytes(2, "big") + reason.encode()[: _MAX_CONTROL - 2].decode(errors="ignore").encode()
+
+
+def parse_close(payload: bytes) -> int:
+    """Return the code in a close frame, 1005 when it holds none.
+
+    Raises:
+        ProtocolViolation: the code may not be sent, or the reason is not UTF-8.
+    """
+    if not payload:
+        return _NO_STATUS
+    if len(payload) == 1:
+        raise ProtocolViolation(1002, "a close code has two bytes")
+    code = int.from_bytes(payload[:2], "big")
+    if not (1000 <= code <= 1014 or 3000 <= code <= 4999) or code in {1004, 1005, 1006}:
+        raise ProtocolViolation(1002, "this close code may not be sent")
+    checked_text(payload[2:])
+    return code
+
+
+def accept_key(key: str) -> str:
+    """Return the value of ``Sec-WebSocket-Accept`` for a client's key (RFC 6455 §4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()).decode()
+
+
+def is_valid_key(key: str) -> bool:
+    """Tell whether a client's ``Sec-WebSocket-Key`` is 16 bytes in base64."""
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except ValueError:
+        return False
