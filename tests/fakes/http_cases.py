@@ -1,0 +1,119 @@
+"""One good request for each route of the public API, in an order in which they all succeed."""
+
+from typing import Any, NamedTuple
+
+from tests.fakes.asgi import AsgiClient, Reply
+from tests.fakes.house import House
+
+DIRECT = "dm:alice:bob"
+LOG_IN = {"userId": "carol", "password": "correct horse", "device": {"name": "Laptop", "type": "desktop"}}
+
+
+class Case(NamedTuple):
+    """A request that alice makes. ``{group}``, ``{device}`` and ``{token}`` are filled in."""
+
+    operation: str
+    method: str
+    target: str
+    body: Any = None
+
+
+CASES = (
+    Case("register", "POST", "/v1/accounts", {"userId": "carol", "password": "correct horse", "displayName": "Carol"}),
+    Case("logIn", "POST", "/v1/sessions", LOG_IN),
+    Case("listDevices", "GET", "/v1/devices?limit=10"),
+    Case(
+        "changePassword", "PUT", "/v1/me/password", {"currentPassword": "correct horse", "newPassword": "new horse 1"}
+    ),
+    Case("newRecoveryCodes", "POST", "/v1/me/recovery-codes"),
+    Case("getMe", "GET", "/v1/me"),
+    Case(
+        "patchMe",
+        "PATCH",
+        "/v1/me",
+        {"displayName": "Alice Liddell", "about": "curious", "privacy": {"lastSeen": "nobody"}},
+    ),
+    Case("getUser", "GET", "/v1/users/bob"),
+    Case("searchUsers", "GET", "/v1/users?query=bob"),
+    Case("putContact", "PUT", "/v1/contacts/bob"),
+    Case("listContacts", "GET", "/v1/contacts"),
+    Case("deleteContact", "DELETE", "/v1/contacts/bob"),
+    Case("putBlock", "PUT", "/v1/blocks/bob"),
+    Case("listBlocks", "GET", "/v1/blocks"),
+    Case("deleteBlock", "DELETE", "/v1/blocks/bob"),
+    Case(
+        "sendMessage",
+        "POST",
+        "/v1/messages",
+        {"clientMessageId": "m1", "to": "bob", "contentType": "text", "content": "hi"},
+    ),
+    Case("listConversations", "GET", "/v1/conversations"),
+    Case("getConversation", "GET", f"/v1/conversations/{DIRECT}"),
+    Case("patchConversation", "PATCH", f"/v1/conversations/{DIRECT}", {"pinned": True, "mutedUntil": -1}),
+    Case("getMessages", "GET", f"/v1/conversations/{DIRECT}/messages?after=0&limit=10"),
+    Case("getReceipts", "GET", f"/v1/conversations/{DIRECT}/receipts?sequenceNumber=1"),
+    Case("deleteMessage", "DELETE", f"/v1/conversations/{DIRECT}/messages/1"),
+    Case("createGroup", "POST", "/v1/groups", {"name": "Tea", "memberIds": ["bob"]}),
+    Case("getGroup", "GET", "/v1/groups/{group}"),
+    Case("patchGroup", "PATCH", "/v1/groups/{group}", {"name": "Tea party"}),
+    Case("addGroupMembers", "POST", "/v1/groups/{group}/members", {"userIds": ["carol"]}),
+    Case("setGroupRole", "PUT", "/v1/groups/{group}/members/bob/role", {"role": "admin"}),
+    Case("removeGroupMember", "DELETE", "/v1/groups/{group}/members/carol"),
+    Case("createGroupInvite", "POST", "/v1/groups/{group}/invite", {"maxUses": 3}),
+    Case("joinGroup", "POST", "/v1/join", {"token": "{token}"}),
+    Case("deleteGroupInvite", "DELETE", "/v1/groups/{group}/invite"),
+    Case("deleteGroup", "DELETE", "/v1/groups/{group}"),
+    Case("poll", "POST", "/v1/poll", {"requestNumber": 1, "frames": [{"type": "hello", "token": "x"}], "waitMs": 0}),
+    Case("exportAccount", "GET", "/v1/me/export"),
+    Case("getHealthz", "GET", "/healthz"),
+    Case("getReadyz", "GET", "/readyz"),
+    Case("getMetrics", "GET", "/metrics"),
+    Case("getOpenapi", "GET", "/v1/openapi.json"),
+    Case("getAsyncapi", "GET", "/v1/asyncapi.json"),
+    Case("getLanding", "GET", "/"),
+    Case("revokeDevice", "DELETE", "/v1/devices/{device}"),
+    Case("logOut", "DELETE", "/v1/sessions/current"),
+    Case("recover", "POST", "/v1/recover", {"userId": "alice", "code": "{code}", "newPassword": "correct horse"}),
+    Case("deleteAccount", "DELETE", "/v1/me"),
+)
+
+
+def filled(value: Any, names: dict[str, str]) -> Any:
+    """Return ``value`` with ``{name}`` replaced in its strings."""
+    if isinstance(value, str):
+        for name, text in names.items():
+            value = value.replace(f"{{{name}}}", text)
+        return value
+    if isinstance(value, dict):
+        return {key: filled(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [filled(each, names) for each in value]
+    return value
+
+
+async def tour(house: House) -> list[tuple[Case, Reply]]:
+    """Make every request of `CASES` and return what came back."""
+    alice = await house.person("alice")
+    await house.person("bob")
+    names: dict[str, str] = {}
+    found = []
+    for case in CASES:
+        if case.operation == "revokeDevice":
+            names["device"] = await _another_device(house, alice)
+        if case.operation == "deleteAccount":
+            alice = alice.having(await house.log_in("alice"))
+        reply = await alice.request(case.method, filled(case.target, names), filled(case.body, names))
+        if case.operation == "newRecoveryCodes":
+            names["code"] = reply.json["codes"][0]
+        if case.operation == "createGroup":
+            names["group"] = reply.json["conversationId"]
+        if case.operation == "createGroupInvite":
+            names["token"] = reply.json["token"]
+        found.append((case, reply))
+    return found
+
+
+async def _another_device(house: House, alice: AsgiClient) -> str:
+    await house.log_in("alice", "new horse 1")
+    devices = (await alice.request("GET", "/v1/devices")).json["items"]
+    return str(next(device["deviceId"] for device in devices if not device["current"]))
