@@ -4,6 +4,17 @@ from typing import Protocol
 
 import msgspec
 
+DAY_MS = 24 * 3600 * 1000
+
+
+class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things are kept, in days of record time."""
+
+    message_days: int = 30
+    undelivered_days: int = 90
+    dedup_days: int = 31
+    to_device_days: int = 90
+
 
 class SweepResult(msgspec.Struct, frozen=True):
     """How many rows one sweep removed."""
