@@ -4,24 +4,37 @@ from collections.abc import Sequence
 
 from cooee.adapters.memory.accounts import MemoryAccounts
 from cooee.adapters.memory.contacts import MemoryContacts
+from cooee.adapters.memory.conversations import Conversations
 from cooee.adapters.memory.credentials import MemoryCredentials
+from cooee.adapters.memory.cursors import MemoryCursors
 from cooee.adapters.memory.devices import MemoryDevices
+from cooee.adapters.memory.groups import MemoryGroups
+from cooee.adapters.memory.message_log import MemoryMessageLog
 from cooee.adapters.memory.preferences import MemoryPreferences
 from cooee.adapters.memory.push_queue import MemoryPushQueue
+from cooee.adapters.memory.retention import MemoryRetention
+from cooee.adapters.memory.timeline import MemoryTimeline
 from cooee.adapters.memory.to_device import MemoryToDevice
 from cooee.domain.ids import DeviceRef
+from cooee.ports.retention import RetentionSettings
 
 
 class MemoryStore:
     """The ports of one imaginary server; everything is gone with the object."""
 
-    def __init__(self) -> None:
+    def __init__(self, retention: RetentionSettings | None = None) -> None:
+        conversations = Conversations()
+        self.message_log = MemoryMessageLog(conversations)
+        self.timeline = MemoryTimeline(conversations)
+        self.cursors = MemoryCursors(conversations)
+        self.groups = MemoryGroups(conversations)
         self.accounts = MemoryAccounts(self._erase_owned)
         self.devices = MemoryDevices(self._forget_devices, self.accounts.is_erased)
         self.contacts = MemoryContacts()
         self.preferences = MemoryPreferences()
         self.credentials = MemoryCredentials()
         self.to_device = MemoryToDevice(self.devices.is_gone)
+        self.retention = MemoryRetention(conversations, retention or RetentionSettings(), self.to_device.sweep)
         self.push_queue = MemoryPushQueue()
 
     async def aclose(self) -> None:
@@ -29,6 +42,7 @@ class MemoryStore:
 
     async def _forget_devices(self, gone: Sequence[DeviceRef]) -> None:
         """Drop what hangs on revoked devices."""
+        self.cursors.forget(gone)
         self.to_device.forget_devices(gone)
         self.push_queue.forget_devices(gone)
 

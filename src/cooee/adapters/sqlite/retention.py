@@ -4,24 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import apsw
-import msgspec
 
 from cooee.adapters.sqlite.database import Database
 from cooee.adapters.sqlite.ledger import Ledger
 from cooee.adapters.sqlite.walk import walking
-from cooee.ports.retention import SweepResult
-
-DAY_MS = 24 * 3600 * 1000
-
-
-class RetentionSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How long rows are kept, in days of record time."""
-
-    message_days: int = 30
-    undelivered_days: int = 90
-    dedup_days: int = 31
-    to_device_days: int = 90
-
+from cooee.ports.retention import DAY_MS, RetentionSettings, SweepResult
 
 SweepToDevice = Callable[[apsw.Connection, int, int, int], int]
 """Removes to-device messages before the first and their dedup keys before the second time (ms), at most so many."""
@@ -81,7 +68,8 @@ class SqliteRetention:
         for conversation in connection.execute(_DUE, (now_ms, limit)).fetchall():
             if messages == limit:
                 break
-            removed, deleted = self._sweep_conversation(connection, conversation, now_ms, limit - messages)
+            budget = (limit - messages, limit - forgotten - dedup_rows)
+            removed, deleted = self._sweep_conversation(connection, conversation, now_ms, budget)
             messages += removed
             dedup_rows += deleted
         if forgotten or dedup_rows:
@@ -96,10 +84,11 @@ class SqliteRetention:
         return connection.changes()
 
     def _sweep_conversation(
-        self, connection: apsw.Connection, conversation: tuple[Any, ...], now_ms: int, limit: int
+        self, connection: apsw.Connection, conversation: tuple[Any, ...], now_ms: int, budget: tuple[int, int]
     ) -> tuple[int, int]:
-        """Return how many messages were removed, and how many of them with their dedup keys."""
+        """Return how many messages were removed, and how many of them with their dedup keys; ``budget`` bounds both."""
         settings = self._settings
+        limit, dedup_limit = budget
         key, conversation_id, first, last = conversation
         lowest: Any = connection.execute(_RECEIVED_BY_ALL, (key,)).get
         received = _NEVER if lowest is None else int(lowest)
@@ -116,19 +105,16 @@ class SqliteRetention:
                     days = settings.undelivered_days if held else settings.message_days
                     self._next(connection, key, conversation_id, (number, timestamp + days * DAY_MS, held))
                     return removed, deleted
-                deleted += self._remove(connection, position, age_ms)
+                deletes = age_ms > settings.dedup_days * DAY_MS and deleted < dedup_limit
+                connection.execute(_DELETE_ENVELOPES, (position,))
+                connection.execute(_DELETE if deletes else _EMPTY, (position,))
+                deleted += deletes
                 removed += 1
                 first = number + 1
             if not rows:
                 first = high + 1
         self._next(connection, key, conversation_id, (first, 1 if first <= last else 0, False))
         return removed, deleted
-
-    def _remove(self, connection: apsw.Connection, position: int, age_ms: int) -> int:
-        connection.execute(_DELETE_ENVELOPES, (position,))
-        expired = age_ms > self._settings.dedup_days * DAY_MS
-        connection.execute(_DELETE if expired else _EMPTY, (position,))
-        return int(expired)
 
     def _next(self, connection: apsw.Connection, key: int, conversation_id: str, state: tuple[int, int, bool]) -> None:
         first, sweep_at, held = state

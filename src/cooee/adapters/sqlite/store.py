@@ -15,10 +15,11 @@ from cooee.adapters.sqlite.ledger import Ledger
 from cooee.adapters.sqlite.message_log import SqliteMessageLog
 from cooee.adapters.sqlite.preferences import SqlitePreferences
 from cooee.adapters.sqlite.push_queue import SqlitePushQueue
-from cooee.adapters.sqlite.retention import DAY_MS, RetentionSettings, SqliteRetention, note_retention
+from cooee.adapters.sqlite.retention import SqliteRetention, note_retention
 from cooee.adapters.sqlite.timeline import SqliteTimeline
 from cooee.adapters.sqlite.to_device import SqliteToDevice, sweep_to_device
 from cooee.domain.fanout import DEFAULT_LARGE_GROUP_MEMBERS
+from cooee.ports.retention import DAY_MS, RetentionSettings
 
 DATABASE_FILE = "cooee.db"
 
