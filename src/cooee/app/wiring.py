@@ -1,1 +1,269 @@
 """The composition root: builds every part of a server from its configuration. The only file that names adapters."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+
+from cooee.adapters.memory.clock import SystemClock
+from cooee.adapters.memory.presence import MemoryPresence
+from cooee.adapters.memory.router import MemoryRouter
+from cooee.adapters.memory.sessions import MemorySessions
+from cooee.adapters.sqlite.batch import BATCH_SIZE_BOUNDS
+from cooee.adapters.sqlite.database import DatabaseSettings
+from cooee.adapters.sqlite.errors import StoreError
+from cooee.adapters.sqlite.store import SqliteStore, StoreSettings, open_store
+from cooee.app.config import Config
+from cooee.app.gauges import connection_values, gateway_values
+from cooee.app.house import House, Ports
+from cooee.app.logs import set_level
+from cooee.app.telemetry import Buckets, Telemetry, Value
+from cooee.domain.errors import unavailable
+from cooee.gateway.gateway import Gateway
+from cooee.gateway.http.admin import AdminServices, admin_app
+from cooee.gateway.http.app import HttpSettings, http_app
+from cooee.gateway.http.services import HttpServices
+from cooee.gateway.server import FrontServer, FrontSettings
+from cooee.gateway.services import GatewayServices
+from cooee.ports.retention import RetentionSettings
+from cooee.services.accounts import AccountService
+
+ADMIN_SOCKET = "admin.sock"
+_READY_FOR_S = 1.0
+
+
+class StoreFailed(Exception):
+    """The store cannot be opened; the message names the file or folder and what to do."""
+
+
+class Server:
+    """One running server process of the embedded profile."""
+
+    def __init__(self, config: Config, store: SqliteStore) -> None:
+        self._config = config
+        self._store = store
+        clock = SystemClock()
+        self._house = House(_ports(store, clock), config)
+        self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
+        self._telemetry = Telemetry([self._values, self._house.values, self._house.lag.values, self._store_values])
+        settings = HttpSettings(config.server.public_url, config.server.allowed_origins, config.limits.http_body_bytes)
+        self._front = FrontServer(
+            http_app(self._http_services(), settings),
+            self._gateway.new_session,
+            FrontSettings(
+                host=config.server.host,
+                port=config.server.port,
+                backlog=config.server.backlog,
+                public_url=config.server.public_url,
+                allowed_origins=config.server.allowed_origins,
+                trusted_proxies=config.server.trusted_proxies,
+                limits=config.limits,
+            ),
+        )
+        self._admin = admin_app(self._admin_services(), settings)
+        self._drained = asyncio.Event()
+        self._drain: asyncio.Task[None] | None = None
+        self._writable_until = 0.0
+        self._started = False
+
+    @property
+    def url(self) -> str:
+        """Where this process listens."""
+        host = self._config.server.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._front.port}"
+
+    @property
+    def connections(self) -> int:
+        """Open connections of the public port."""
+        return self._front.open_connections if self._started else 0
+
+    @property
+    def drain_s(self) -> float:
+        """How long a drain may take."""
+        return self._config.limits.drain_s
+
+    async def start(self) -> None:
+        """Listen and serve.
+
+        Raises:
+            OSError: the address is taken or may not be used.
+        """
+        await self._house.start()
+        await self._gateway.start()
+        await self._front.start()
+        self._started = True
+        await self._front.listen_for_administration(admin_socket(self._config), self._admin)
+
+    async def drained(self) -> None:
+        """Return once a drain that was asked for by the administrator has ended."""
+        await self._drained.wait()
+
+    async def drain(self) -> None:
+        """Let all clients leave for another server, up to ``limits.drain_s``. Repeated calls wait for the first."""
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._drain_once())
+        await asyncio.shield(self._drain)
+
+    async def aclose(self) -> None:
+        """Stop serving and close the store after all that was accepted is durable."""
+        if self._drain is not None and not self._drain.done():
+            self._drain.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._drain
+        await self._gateway.aclose()
+        if self._started:
+            await self._front.aclose()
+            admin_socket(self._config).unlink(missing_ok=True)  # once, at the end
+        await self._house.aclose()
+        await self._store.aclose()
+
+    async def _drain_once(self) -> None:
+        await self._gateway.drain(self._front.stop_accepting)
+        self._drained.set()
+
+    def _begin_drain(self) -> None:
+        if self._drain is None:
+            self._drain = asyncio.create_task(self._drain_once())
+
+    async def _ready(self) -> None:
+        """Refuse while draining, and while the store takes nothing; looked at once a second at most."""
+        if not self._gateway.ready:
+            raise unavailable("this server is draining")
+        now = asyncio.get_running_loop().time()
+        if now >= self._writable_until:
+            await self._store.check_writable()
+            self._writable_until = now + _READY_FOR_S
+
+    def _http_services(self) -> HttpServices:
+        house = self._house
+        return HttpServices(
+            accounts=house.accounts,
+            profiles=house.profiles,
+            devices=house.devices,
+            contacts=house.contacts,
+            conversations=house.conversations,
+            messages=house.messages,
+            receipts=house.receipts,
+            sync=house.sync,
+            groups=house.groups,
+            export=house.export,
+            budgets=house.budgets,
+            poll=self._gateway.poll,
+            ready=self._ready,
+            metrics=self._telemetry.render,
+        )
+
+    def _admin_services(self) -> AdminServices:
+        return AdminServices(
+            accounts=self._house.accounts,
+            drain=self._begin_drain,
+            stats=self._stats,
+            set_log_level=set_level,
+            ready=self._ready,
+            metrics=self._telemetry.render,
+        )
+
+    def _stats(self) -> Mapping[str, int | float | str]:
+        values = self._telemetry.values()
+        plain = {name.removeprefix("cooee_"): value for name, value in values.items() if isinstance(value, float)}
+        return {"url": self.url, "server_id": self._config.server.server_id, **plain}
+
+    def _values(self) -> Iterator[tuple[str, Value]]:
+        yield from gateway_values(self._gateway.counters, draining=not self._gateway.ready)
+        if self._started:
+            yield "cooee_connections", float(self._front.open_connections)
+            yield from connection_values(self._front.shared)
+
+    def _store_values(self) -> Iterator[tuple[str, Value]]:
+        counters = self._store.database.counters
+        yield "cooee_commits", float(counters.commits)
+        yield "cooee_commit_failures", float(counters.failures)
+        yield "cooee_commit_operations", float(counters.operations)
+        yield "cooee_commit_seconds", counters.commit_seconds
+        yield "cooee_commit_batch_size", Buckets(BATCH_SIZE_BOUNDS, counters.batch_sizes, float(counters.operations))
+        yield "cooee_wal_pages", float(counters.wal_pages)
+
+
+async def open_server(config: Config) -> Server:
+    """Open the store in the configured data folder, which exists, and build a server on it.
+
+    Raises:
+        StoreFailed: the folder is in use, or its file cannot be used.
+    """
+    return Server(config, await _open_store(config))
+
+
+@contextlib.asynccontextmanager
+async def open_offline(config: Config) -> AsyncIterator[AccountService]:
+    """Give the account service of a server that does not run, for administration.
+
+    Raises:
+        StoreFailed: the folder is in use (the server runs: use its administrative socket), or cannot be used.
+    """
+    store = await _open_store(config)
+    try:
+        house = House(_ports(store, SystemClock()), config)
+        yield house.accounts
+    finally:
+        await store.aclose()
+
+
+def admin_socket(config: Config) -> Path:
+    """Return where the running server of this configuration listens for administration."""
+    return Path(config.server.data_dir) / ADMIN_SOCKET
+
+
+async def _open_store(config: Config) -> SqliteStore:
+    store = config.store
+    settings = StoreSettings(
+        database=DatabaseSettings(commit_delay_s=store.group_commit_ms / 1000, readers=store.readers),
+        retention=RetentionSettings(
+            message_days=store.message_days,
+            undelivered_days=store.undelivered_days,
+            dedup_days=store.dedup_days,
+            to_device_days=store.to_device_days,
+        ),
+        large_group_members=config.limits.large_group_members,
+    )
+    try:
+        return await open_store(Path(config.server.data_dir), settings)
+    except StoreError as problem:
+        raise StoreFailed(str(problem)) from problem
+
+
+def _ports(store: SqliteStore, clock: SystemClock) -> Ports:
+    return Ports(
+        accounts=store.accounts,
+        devices=store.devices,
+        contacts=store.contacts,
+        preferences=store.preferences,
+        credentials=store.credentials,
+        log=store.message_log,
+        timeline=store.timeline,
+        cursors=store.cursors,
+        groups=store.groups,
+        to_device=store.to_device,
+        push_queue=store.push_queue,
+        retention=store.retention,
+        sessions=MemorySessions(),
+        router=MemoryRouter(),
+        presence=MemoryPresence(),
+        clock=clock,
+    )
+
+
+def _gateway_services(house: House) -> GatewayServices:
+    return GatewayServices(
+        messages=house.messages,
+        receipts=house.receipts,
+        sync=house.sync,
+        views=house.views,
+        presence=house.presence,
+        typing=house.typing,
+        devices=house.devices,
+        to_device=house.to_device,
+        conversation_list=house.conversations,
+        sessions=house.ports.sessions,
+        router=house.ports.router,
+        push_queue=house.ports.push_queue,
+    )

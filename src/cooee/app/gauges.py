@@ -1,0 +1,44 @@
+"""From the gateway's plain counters to named metrics."""
+
+from collections.abc import Iterator
+
+from cooee.app.telemetry import Buckets, Value
+from cooee.gateway.counters import GatewayCounters, Histogram
+from cooee.gateway.websocket import Shared
+
+
+def gateway_values(counters: GatewayCounters, *, draining: bool) -> Iterator[tuple[str, Value]]:
+    """Yield what sessions counted."""
+    yield "cooee_sessions", float(counters.sessions)
+    yield "cooee_polls", float(counters.polls)
+    yield "cooee_sessions_opened", float(counters.opened)
+    yield "cooee_sessions_closed", {str(int(code)): float(count) for code, count in counters.closed.items()}
+    yield "cooee_sessions_replaced", float(counters.replaced)
+    yield "cooee_slow_consumers", float(counters.slow_consumers)
+    yield "cooee_frames_received", {name: float(count) for name, count in counters.frames.items()}
+    yield "cooee_errors_sent", {str(code): float(count) for code, count in counters.errors.items()}
+    yield "cooee_rate_limited", float(counters.rate_limited)
+    yield "cooee_internal_errors", float(counters.internal_errors)
+    yield "cooee_acks", float(counters.acks)
+    yield "cooee_deliveries", float(counters.deliveries)
+    yield "cooee_resends", float(counters.resends)
+    yield "cooee_timeline_hints", float(counters.hints)
+    yield "cooee_push_hand_overs", float(counters.hand_overs)
+    yield "cooee_ack_seconds", _buckets(counters.ack_latency)
+    yield "cooee_delivery_seconds", _buckets(counters.delivery_latency)
+    yield "cooee_draining", float(draining)
+
+
+def connection_values(shared: Shared) -> Iterator[tuple[str, Value]]:
+    """Yield what WebSocket connections counted, and how full their outboxes are now."""
+    counters = shared.counters
+    unsent = [connection.buffered for connection in shared.connections]
+    yield "cooee_outbox_bytes", float(sum(unsent))
+    yield "cooee_outbox_bytes_max", float(max(unsent, default=0))
+    yield "cooee_bytes_received", float(counters.bytes_received)
+    yield "cooee_bytes_sent", float(counters.bytes_sent)
+    yield "cooee_writes", float(counters.writes)
+
+
+def _buckets(histogram: Histogram) -> Buckets:
+    return Buckets(histogram.bounds, histogram.counts, histogram.total)
