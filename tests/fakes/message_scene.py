@@ -1,4 +1,4 @@
-"""The message services wired together over `ConversationStore`, for tests that look at the whole walk of a message."""
+"""The message services wired together, for tests that look at the whole walk of a message."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ from cooee.adapters.memory.contacts import MemoryContacts
 from cooee.adapters.memory.push_queue import MemoryPushQueue
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
+from cooee.adapters.memory.store import MemoryStore
+from cooee.domain import groups as rules
 from cooee.domain.conversation import Group, Member, Role
 from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import Limits
@@ -48,12 +50,18 @@ class OneDeviceEach:
 
 
 class MessageScene:
-    """Services, store and one gateway whose routed items are kept. Use as an async context manager."""
+    """Services, store and one gateway whose routed items are kept. Use as an async context manager.
 
-    def __init__(self, limits: Limits | None = None, *, capacity: int = 1000) -> None:
+    Over a `ConversationStore`, which commits when `settle` says so, or over the memory adapters (``memory``).
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, *, capacity: int = 1000, memory: MemoryStore | None = None
+    ) -> None:
         self.limits = limits or Limits()
         self.clock = ManualClock()
         self.store = ConversationStore()
+        self.memory = memory
         self.accounts = MemoryAccounts()
         self.contacts = MemoryContacts()
         self.sessions = MemorySessions()
@@ -61,19 +69,22 @@ class MessageScene:
         self.routed: list[Routed] = []
         devices: Any = OneDeviceEach()
         self.devices = devices
-        store: Any = self.store
-        groups: Any = GroupsOf(self.store)
+        log: Any = memory.message_log if memory else self.store
+        timeline: Any = memory.timeline if memory else self.store
+        cursors: Any = memory.cursors if memory else self.store
+        groups: Any = memory.groups if memory else GroupsOf(self.store)
         self.groups = groups
-        sources = ViewSources(self.accounts, self.contacts, groups, store, store, self.limits.large_group_members)
+        large = self.limits.large_group_members
+        sources = ViewSources(self.accounts, self.contacts, groups, timeline, cursors, large)
         self.views = ConversationViews(sources, capacity=capacity)
         self.router = MemoryRouter()
         self.routes = Routes(self.sessions, self.router)
         self.budgets = Budgets(self.limits, self.clock.monotonic)
-        self.messages = Messages(store, self.views, store, self.clock, self.budgets)
-        self.group_receipts = GroupReceipts(store, self.views, self.routes, self.clock, self._call_later)
-        self.receipts = Receipts(store, store, self.views, self.routes, self.clock, self.group_receipts)
+        self.messages = Messages(log, self.views, timeline, self.clock, self.budgets)
+        self.group_receipts = GroupReceipts(timeline, self.views, self.routes, self.clock, self._call_later)
+        self.receipts = Receipts(cursors, timeline, self.views, self.routes, self.clock, self.group_receipts)
         self.wakeups = Wakeups(self.push_queue, self.devices, self.clock)
-        self.fanout = Fanout(store, self.views, self.routes, self.wakeups)
+        self.fanout = Fanout(log, self.views, self.routes, self.wakeups)
         self.timers: list[tuple[float, Any]] = []
         self._ids = count(1)
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,6 +110,13 @@ class MessageScene:
 
     async def group(self, conversation_id: str, *user_ids: str) -> None:
         """Found a group by its first member, without the group service."""
+        if self.memory is not None:
+            actor = rules.Actor(user_ids[0], self.clock.wall_ms(), f"g{next(self._ids)}")
+            await self.memory.groups.change(
+                conversation_id, lambda group: rules.create(group, actor, conversation_id, "G", user_ids[1:], 500)
+            )
+            await self.settle()
+            return
         members = {user: Member(user, Role.MEMBER, 1) for user in user_ids}
         members[user_ids[0]] = Member(user_ids[0], Role.OWNER, 1)
         self.store.groups[conversation_id] = Group(conversation_id, "G", user_ids[0], members, 1, 0)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cooee.adapters.memory.store import MemoryStore
 from cooee.domain.ids import DeviceRef
 from cooee.domain.receipt import Watermark
 from cooee.protocol import frames
@@ -129,8 +130,8 @@ def _model(model: Model, step: Step) -> set[Told]:
     return set()
 
 
-async def _check(steps: list[Step], hidden: frozenset[str]) -> None:
-    async with MessageScene() as scene:
+async def _check(steps: list[Step], hidden: frozenset[str], *, memory: bool) -> None:
+    async with MessageScene(memory=MemoryStore() if memory else None) as scene:
         await _found(scene, hidden)
         model = Model(hidden)
         for step in steps:
@@ -141,9 +142,12 @@ async def _check(steps: list[Step], hidden: frozenset[str]) -> None:
             assert len(told) == len(set(told)), "nobody is told twice"
 
 
-@given(STEPS, HIDDEN)
-def test_each_step_tells_exactly_whom_the_model_tells(steps: list[Step], hidden: frozenset[str]) -> None:
-    asyncio.run(_check(steps, hidden))
+@pytest.mark.parametrize("memory", [False, True], ids=["manual", "memory"])
+@given(steps=STEPS, hidden=HIDDEN)
+def test_each_step_tells_exactly_whom_the_model_tells(
+    steps: list[Step], hidden: frozenset[str], *, memory: bool
+) -> None:
+    asyncio.run(_check(steps, hidden, memory=memory))
 
 
 SCENARIO: list[Step] = [
@@ -182,10 +186,10 @@ def _at_once(receipts: Receipts, view: ConversationView, device: DeviceRef, *_re
     ids=["everybody is a sender", "no maximum", "before it is durable", "own devices forgotten", "privacy forgotten"],
 )
 def test_the_comparison_finds_planted_bugs(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, bug: Any) -> None:
-    asyncio.run(_check(SCENARIO, frozenset({"carol"})))
+    asyncio.run(_check(SCENARIO, frozenset({"carol"}), memory=False))
     monkeypatch.setattr(owner, name, bug)
     with pytest.raises(AssertionError):
-        asyncio.run(_check(SCENARIO, frozenset({"carol"})))
+        asyncio.run(_check(SCENARIO, frozenset({"carol"}), memory=False))
 
 
 @given(st.lists(STEPS, max_size=4), HIDDEN)
