@@ -11,13 +11,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import httptools
 import msgspec
-import structlog
 from uvicorn.config import Config as UvicornConfig
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from cooee.domain.errors import CooeeError, ErrorCode
+from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.domain.limits import Limits
 from cooee.gateway.addresses import ClientAddresses
 from cooee.gateway.connection import Connection, Receiver
@@ -29,7 +29,6 @@ from cooee.protocol.request_head import END, MAX_HEAD, BadHead, RequestHead, par
 from cooee.protocol.websocket import accept_key, is_valid_key
 
 WEBSOCKET_PATH = "/v1/ws"
-_log = structlog.get_logger(__name__)
 
 NewSession = Callable[[Connection, RequestHead], Receiver]
 """Makes the session of a new WebSocket connection."""
@@ -149,10 +148,19 @@ class FrontServer:
         transport.resume_reading()
         protocol.data_received(early)
 
+    def upgrade(self, transport: Any, head: RequestHead, early: bytes) -> tuple[int, CooeeError] | None:
+        """Answer a WebSocket handshake; return why it is refused, or None when a session has taken over."""
+        refusal = _refusal(head, self)
+        if refusal is None:
+            self.hand_to_websocket(transport, head, self.addresses.of(_peer(transport), head.headers), early)
+        return refusal
+
     def hand_to_websocket(self, transport: Any, head: RequestHead, peer: str, early: bytes) -> None:
         """Answer the opening handshake and give the connection to a session."""
         connection = WebSocketConnection(self.shared, transport, peer)
+        transport.pause_reading()
         transport.set_protocol(connection)
+        transport.resume_reading()
         transport.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + accept_key(head.headers["sec-websocket-key"]).encode() + b"\r\n\r\n"
@@ -216,17 +224,15 @@ class _Opening(asyncio.BufferedProtocol):
 
     def _decide(self, head: RequestHead, length: int) -> None:
         server, transport, data = self._server, self._transport, self._head
-        if head.path != WEBSOCKET_PATH or not head.has_token("upgrade", "websocket"):
+        if not _wants_websocket(head):
             self._leave()
             server.hand_to_http(transport, data)
             return
-        refusal = _refusal(head, server)
-        if refusal is not None:
+        refusal = server.upgrade(transport, head, data[length:])
+        if refusal is None:
+            self._leave()
+        else:
             self._refuse(*refusal)
-            return
-        peer = server.addresses.of(_peer(transport), head.headers)
-        self._leave()
-        server.hand_to_websocket(transport, head, peer, data[length:])
 
     def _leave(self) -> None:
         self._server.connections.discard(self)
@@ -237,14 +243,7 @@ class _Opening(asyncio.BufferedProtocol):
             self._timer = None
 
     def _refuse(self, status: int, error: CooeeError) -> None:
-        body = encode(ErrorBody(ErrorObject(error.code, error.message, error.retryable, error.retry_after_ms)))
-        more = "Sec-WebSocket-Version: 13\r\n" if status == 426 else ""
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n{more}Connection: close\r\n\r\n"
-        )
-        self._transport.write(head.encode() + body)
-        self._transport.close()
+        _answer_and_close(self._transport, status, error)
 
 
 class _HttpConnection(HttpToolsProtocol):
@@ -267,11 +266,40 @@ class _HttpConnection(HttpToolsProtocol):
         self._front.connections.discard(self)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            _answer_and_close(self.transport, 400, bad_frame("not an HTTP/1.1 request"))
+
     def on_headers_complete(self) -> None:
-        if not self._administrative and self.client is not None:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
-            self.scope["client"] = (self._front.addresses.of(_peer(self.transport), headers), 0)
+        if not self._administrative:
+            self.scope["client"] = (self._front.addresses.of(_peer(self.transport), self._head().headers), 0)
         super().on_headers_complete()
+
+    def _should_upgrade(self) -> bool:
+        return not self._administrative and _wants_websocket(self._head())
+
+    def _upgrade(self, early: bytes) -> None:
+        """Take a handshake that came on a connection that had served HTTP before."""
+        busy = not getattr(self.cycle, "response_complete", True)
+        refusal = None if busy else self._front.upgrade(self.transport, self._head(), early)
+        if busy or refusal is not None:
+            _answer_and_close(self.transport, *(refusal or (400, bad_frame("a request is still being answered"))))
+            return
+        self.connections.discard(self)
+        self._front.connections.discard(self)
+
+    def _head(self) -> RequestHead:
+        headers: dict[str, str] = {}
+        for name, value in self.headers:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        return RequestHead(self.parser.get_method().decode("ascii"), self.url.decode("latin-1"), headers)
 
     def end(self) -> None:
         """End after the request that runs, if one does."""
@@ -280,6 +308,21 @@ class _HttpConnection(HttpToolsProtocol):
     def abort(self) -> None:
         """End at once."""
         self.transport.abort()
+
+
+def _wants_websocket(head: RequestHead) -> bool:
+    return head.path == WEBSOCKET_PATH and head.has_token("upgrade", "websocket")
+
+
+def _answer_and_close(transport: Any, status: int, error: CooeeError) -> None:
+    body = encode(ErrorBody(ErrorObject(error.code, error.message, error.retryable, error.retry_after_ms)))
+    more = "Sec-WebSocket-Version: 13\r\n" if status == HTTPStatus.UPGRADE_REQUIRED else ""
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n{more}Connection: close\r\n\r\n"
+    )
+    transport.write(head.encode() + body)
+    transport.close()
 
 
 def _refusal(head: RequestHead, server: FrontServer) -> tuple[int, CooeeError] | None:
