@@ -1,7 +1,6 @@
 """Getting an account: registering, logging in, and remembering it in the store's account file."""
 
 import platform
-from contextlib import suppress
 from pathlib import Path
 
 from cooee.client.account import StoreLock, load_account, make_folder, save_account
@@ -64,10 +63,13 @@ async def log_in_with(
     device_id = former.device_id if former is not None else None
     session = None
     if device_id is not None:
-        with suppress(ServerError):
+        try:
             session = await api.log_in(
                 user_id, password, device_name=name, device_type=device_type, device_id=device_id
             )
+        except ServerError as problem:
+            if problem.code != ErrorCode.NOT_FOUND:
+                raise
     if session is None:
         session = await api.log_in(user_id, password, device_name=name, device_type=device_type)
     account = Account(api.url, session.user_id, session.device_id, session.token)
