@@ -9,7 +9,7 @@ from functools import partial
 from cooee.domain.conversation import Span
 from cooee.domain.errors import CooeeError, not_a_member, unavailable
 from cooee.domain.ids import check_conversation_id, direct_members, is_direct
-from cooee.domain.message import Message
+from cooee.domain.message import CONTENT_SYSTEM, Message
 from cooee.domain.receipt import Watermark
 from cooee.services.conversation_view import ConversationView, changes_roster
 from cooee.services.view_sources import ViewSources
@@ -55,6 +55,7 @@ class ConversationViews:
         self._sources = sources
         self._capacity = capacity
         self._views: OrderedDict[str, ConversationView] = OrderedDict()
+        self._of_user: dict[str, set[str]] = {}
         self._loading: dict[str, _Loading] = {}
         self.peek = self._views.get
         """Return the view if it is in memory, else None."""
@@ -117,8 +118,8 @@ class ConversationViews:
         if view is not None:
             self._views.move_to_end(conversation_id)
             view.observe(message)
-            if changes_roster(message):
-                del self._views[conversation_id]
+            if message.content_type == CONTENT_SYSTEM and changes_roster(message):
+                self._drop(view)
         elif self._loading:
             loading = self._loading.get(conversation_id)
             if loading is not None:
@@ -135,14 +136,16 @@ class ConversationViews:
 
     def forget(self, conversation_id: str) -> None:
         """Drop the view: its roster or its blocks changed."""
-        self._views.pop(conversation_id, None)
+        view = self._views.get(conversation_id)
+        if view is not None:
+            self._drop(view)
         if (loading := self._loading.get(conversation_id)) is not None:
             loading.stale = True
 
     def forget_user(self, user_id: str) -> None:
-        """Drop every view of the user's conversations: the account or its settings changed. Looks at all views."""
-        for conversation_id in [key for key, view in self._views.items() if user_id in view.members]:
-            del self._views[conversation_id]
+        """Drop every view of the user's conversations: the account or its settings changed."""
+        for conversation_id in tuple(self._of_user.get(user_id, ())):
+            self._drop(self._views[conversation_id])
         for loading in self._loading.values():
             loading.stale = True
 
@@ -176,8 +179,19 @@ class ConversationViews:
         for user_id, mark in loading.marks:
             view.note_watermark(user_id, mark)
         self._views[view.conversation_id] = view
+        for user_id in view.members:
+            self._of_user.setdefault(user_id, set()).add(view.conversation_id)
         if len(self._views) > self._capacity:
-            self._views.popitem(last=False)
+            self._drop(next(iter(self._views.values())))
+
+    def _drop(self, view: ConversationView) -> None:
+        conversation_id = view.conversation_id
+        del self._views[conversation_id]
+        for user_id in view.members:
+            of_user = self._of_user[user_id]
+            of_user.discard(conversation_id)
+            if not of_user:
+                del self._of_user[user_id]
 
 
 def check_takes_part(conversation_id: str, user_id: str) -> None:

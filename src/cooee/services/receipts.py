@@ -235,13 +235,13 @@ class Receipts:
     def _tell(self, moved: _Moved, status: str, number: int, senders: frozenset[str]) -> None:
         view = moved.view
         user_id = moved.device.user_id
-        unseen = view.hidden_readers if status is READ else ()
-        told = tuple(
-            sender for sender in senders if sender != user_id and sender in view.members and sender not in unseen
-        )
+        members = view.members
+        told = [sender for sender in senders if sender != user_id and sender in members]
+        if status is READ and view.hidden_readers:
+            told = [sender for sender in told if sender not in view.hidden_readers]
         if told:
-            frame = frames.Receipt(view.conversation_id, status, number, user_id, timestamp=self._clock.wall_ms())
-            self._routes.to_users(told, frame)
+            frame = frames.Receipt(view.conversation_id, status, number, user_id, None, self._clock.wall_ms())
+            self._routes.to_users(tuple(told), frame)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -31,6 +31,8 @@ class _SystemBody(msgspec.Struct):
     content: _Named
 
 
+_new_ref = tuple.__new__
+"""Makes a NamedTuple in half the time its own constructor takes; once per message."""
 _decode_system = msgspec.json.Decoder(_SystemBody).decode
 
 
@@ -119,7 +121,7 @@ class Fanout:
             message_frame(message),
             conversation_id,
             message.sequence_number,
-            DeviceRef(message.sender_id, message.device_id) if message.device_id else None,
+            _new_ref(DeviceRef, (message.sender_id, message.device_id)) if message.device_id else None,
             "",
             _envelopes(message) if message.envelopes else None,
         )

@@ -94,6 +94,17 @@ async def test_forgetting_a_user_drops_all_his_conversations(scene: MessageScene
     assert scene.views.peek("dm:alice:carol") is not None
 
 
+async def test_nothing_is_kept_of_views_that_are_dropped(scene: MessageScene) -> None:
+    for peer in ("bob", "carol", "dave", "eve"):
+        await scene.views.load(f"dm:alice:{peer}")
+    scene.views.forget("dm:alice:carol")
+    scene.views.forget("dm:alice:carol")
+    for user_id in ("alice", "nobody"):
+        scene.views.forget_user(user_id)
+    assert len(scene.views) == 0
+    assert scene.views._of_user == {}
+
+
 async def test_what_changes_during_the_loading_is_not_missed(scene: MessageScene) -> None:
     loading = asyncio.ensure_future(scene.views.load(DM))
     await asyncio.sleep(0)
