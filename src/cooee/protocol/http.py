@@ -214,7 +214,7 @@ class Conversation(_Body, frozen=True):
     members: tuple[MemberWatermark, ...] = ()
     delivered_by_all: int | None = None
     read_by_all: int | None = None
-    last_message: msgspec.Raw | None = None
+    last_message: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
 
 
 class PatchConversation(_Request, frozen=True):

@@ -188,7 +188,7 @@ class ConversationList:
             members=members,
             delivered_by_all=all_of_them.delivered if all_of_them else None,
             read_by_all=all_of_them.read if all_of_them else None,
-            last_message=msgspec.Raw(codec.message_frame_for(device, message)) if message else None,
+            last_message=msgspec.Raw(codec.message_frame_for(device, message) if message else b"null"),
         )
 
     def _told(
