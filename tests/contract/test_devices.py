@@ -185,17 +185,17 @@ async def test_look_ups_walk_an_index(sqlite_store: SqliteStore) -> None:
     assert [line.split(" USING ")[1].split(" (")[0] for line in plan] == ["INDEX device_token", "INDEX device_idle"]
 
 
-async def test_revoking_drops_the_cursors_and_keeps_what_the_user_had(sqlite_store: SqliteStore) -> None:
+async def test_revoking_drops_the_cursors_and_keeps_what_the_user_had(store: Store) -> None:
     phone = device("alice", "d1", b"1")
-    await sqlite_store.devices.create(phone)
-    await sqlite_store.cursors.start_device(phone.ref)
+    await store.devices.create(phone)
+    await store.cursors.start_device(phone.ref)
     advanced: asyncio.Queue[object] = asyncio.Queue()
-    sqlite_store.cursors.advance(CursorUpdate("dm:alice:bob", "alice", "d1", 5), advanced.put_nowait)
+    store.cursors.advance(CursorUpdate("dm:alice:bob", "alice", "d1", 5), advanced.put_nowait)
     await advanced.get()
-    assert await sqlite_store.cursors.device(phone.ref, "dm:alice:bob") == 5
-    await sqlite_store.devices.revoke([phone.ref])
-    assert await sqlite_store.cursors.device(phone.ref, "dm:alice:bob") == 0
-    assert (await sqlite_store.cursors.member("dm:alice:bob", "alice")).delivered == 5
+    assert await store.cursors.device(phone.ref, "dm:alice:bob") == 5
+    await store.devices.revoke([phone.ref])
+    assert await store.cursors.device(phone.ref, "dm:alice:bob") == 0
+    assert (await store.cursors.member("dm:alice:bob", "alice")).delivered == 5
 
 
 async def test_revoking_is_one_step(sqlite_store: SqliteStore) -> None:

@@ -95,13 +95,10 @@ class KeyedBuckets:
         if state is None:
             state = self._remembered(key)
         state, wait = self._bucket.take(state, now, n)
-        if state > now:
-            states[key] = state
-            states.move_to_end(key)
-            if len(states) > self._max_keys:
-                self._evict(now)
-        else:
-            states.pop(key, None)
+        states[key] = state
+        states.move_to_end(key)
+        if len(states) > self._max_keys:
+            self._evict(now)
         return wait
 
     def _evict(self, now: float) -> None:
