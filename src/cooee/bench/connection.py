@@ -1,0 +1,110 @@
+"""A lean client for load: one protocol object per connection, no task, frames handed to a callback."""
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from cooee.protocol import websocket
+from cooee.protocol.codec import encode
+from cooee.protocol.frames import Hello
+
+_REQUEST = (
+    "GET /v1/ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+)
+_KEY = b"\x00\x00\x00\x00"
+"""Load over loopback need not hide its bytes from proxies; a zero mask costs the server what any mask costs."""
+
+
+class LoadConnection(asyncio.Protocol):
+    """One device's connection. Frames to send leave in one write per loop turn, like a good client's."""
+
+    __slots__ = ("_head", "_loop", "_out", "_parser", "_token", "_transport", "closed", "on_frame", "welcomed")
+
+    def __init__(self, token: str, on_frame: Callable[["LoadConnection", bytes], None]) -> None:
+        self._token = token
+        self.on_frame = on_frame
+        self._loop = asyncio.get_running_loop()
+        self._parser = websocket.FrameParser(16 * 1024 * 1024, masked=False)
+        self._head: bytes | None = b""
+        self._out: list[bytes] = []
+        self._transport: Any = None
+        self.welcomed: asyncio.Future[None] | None = self._loop.create_future()
+        self.closed = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Ask for the upgrade."""
+        self._transport = transport
+        key = base64.b64encode(secrets.token_bytes(16)).decode()
+        transport.write(_REQUEST.format(host="127.0.0.1", key=key).encode())
+
+    def data_received(self, data: bytes) -> None:
+        """Finish the handshake, then hand frames to the callback."""
+        if self._head is not None:
+            self._head += data
+            head, end, rest = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self._head = None
+            if not head.startswith(b"HTTP/1.1 101"):
+                self._fail(head.split(b"\r\n")[0].decode("latin-1"))
+                return
+            self.send(encode(Hello(self._token, "cooee-bench")))
+            data = rest
+        for event in self._parser.feed(data):
+            if event.opcode == websocket.TEXT:
+                if self.welcomed is not None and event.payload.startswith(b'{"type":"caught_up"'):
+                    done, self.welcomed = self.welcomed, None
+                    done.set_result(None)
+                else:
+                    self.on_frame(self, event.payload)
+            elif event.opcode == websocket.PING:
+                self._put(websocket.client_frame(websocket.PONG, event.payload, _KEY))
+            elif event.opcode == websocket.CLOSE:
+                self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        self.closed = True
+        self._fail("the connection was closed")
+
+    def send(self, payload: bytes) -> None:
+        """Send one text frame."""
+        self._put(websocket.head(websocket.TEXT, len(payload), masked=True) + _KEY + payload)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _put(self, frame: bytes) -> None:
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(frame)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if not self.closed:
+            self._transport.write(b"".join(out))
+
+    def _fail(self, reason: str) -> None:
+        if self.welcomed is not None and not self.welcomed.done():
+            self.welcomed.set_exception(ConnectionError(reason))
+
+
+async def connect(url: str, token: str, on_frame: Callable[[LoadConnection, bytes], None]) -> LoadConnection:
+    """Connect, say hello and catch up.
+
+    Raises:
+        ConnectionError: the server refused.
+    """
+    place = urlsplit(url)
+    _, connection = await asyncio.get_running_loop().create_connection(
+        lambda: LoadConnection(token, on_frame), place.hostname or "127.0.0.1", place.port or 80
+    )
+    if connection.welcomed is not None:
+        await connection.welcomed
+    return connection
