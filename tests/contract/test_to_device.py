@@ -102,19 +102,20 @@ async def test_concurrent_sends_of_one_id_store_one_batch(store: Store) -> None:
 
 
 async def test_results_come_in_the_order_of_the_calls(store: Store) -> None:
-    order: list[int] = []
+    order: list[str] = []
     finished = asyncio.Event()
 
-    def done(number: int) -> None:
-        order.append(number)
-        if number == 19:
+    def done(result: Sequence[ToDeviceMessage] | CooeeError) -> None:
+        assert not isinstance(result, CooeeError)
+        order.extend(there.content for there in result)
+        if len(order) == 20:
             finished.set()
 
     for number in range(20):
-        store.to_device.append(BOB, f"m{number}", [message()], LIMITS, lambda _result, number=number: done(number))  # type: ignore[misc]
+        store.to_device.append(BOB, f"m{number}", [message(str(number))], LIMITS, done)
     assert order == []
     await finished.wait()
-    assert order == list(range(20))
+    assert order == [str(number) for number in range(20)]
 
 
 def assert_refused(result: Sequence[ToDeviceMessage] | CooeeError) -> None:

@@ -8,6 +8,7 @@ from cooee.domain.ids import DeviceRef
 from cooee.ports.to_device import ToDeviceMessage
 from tests.contract.stores import Store
 
+SENDER = DeviceRef("bob", "b1")
 LIMITS = (10_000, 16 * 1024 * 1024)
 
 
@@ -15,7 +16,7 @@ async def append(
     store: Store,
     messages: Sequence[ToDeviceMessage],
     *,
-    sender: DeviceRef = DeviceRef("bob", "b1"),  # noqa: B008 - a constant
+    sender: DeviceRef = SENDER,
     client_message_id: str = "m1",
     limits: tuple[int, int] = LIMITS,
 ) -> list[ToDeviceMessage] | CooeeError:
