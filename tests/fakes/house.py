@@ -193,6 +193,10 @@ class House:
         assert reply.status == 201, reply.body
         return str(reply.json["token"])
 
+    def receive(self, items: Sequence[Routed]) -> None:
+        """Take what is routed to this server."""
+        self.routed.extend(items)
+
     async def connect(self, user_id: str, device_id: str) -> None:
         """Pretend that the device has a live connection, so that it is routed to."""
         await self.sessions.register(SessionEntry(user_id, device_id, SERVER, f"c-{device_id}", "cli", 0))
@@ -231,7 +235,7 @@ async def open_house(folder: Path, **settings: object) -> AsyncIterator[House]:
     """Open a house in ``folder``; ``settings`` are those of `House`."""
     store = await open_store(folder)
     house = House(store, **settings)  # type: ignore[arg-type]  # checked where they arrive
-    await house.router.subscribe(SERVER, lambda items: house.routed.extend(items))
+    await house.router.subscribe(SERVER, house.receive)
     running = asyncio.create_task(house.routes.run())
     try:
         yield house

@@ -5,7 +5,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cooee.domain.errors import CooeeError, ErrorCode
+from cooee.domain.errors import CooeeError, ErrorCode, not_found
 from cooee.gateway.http.errors import error_response, internal
 from cooee.gateway.origins import Origins
 
@@ -47,6 +47,8 @@ class Shell:
             await error_response(foreign)(scope, receive, answer)
         elif origin is not None and scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, answer)
+        elif scope["path"].endswith("\n"):  # the framework's patterns would overlook it
+            await error_response(not_found("the page"))(scope, receive, answer)
         else:
             await self._guarded(scope, receive, answer)
 

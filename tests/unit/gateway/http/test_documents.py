@@ -14,9 +14,9 @@ from cooee.gateway.http.openapi import openapi
 from cooee.gateway.http.table import ROUTES
 from cooee.protocol import frames
 from cooee.protocol.codec import encode
-from tests.fakes.http_cases import Case, tour
 from tests.fakes.asgi import Reply
 from tests.fakes.house import open_house
+from tests.fakes.http_cases import Case, tour
 
 
 @pytest.fixture(scope="module")
