@@ -8,6 +8,7 @@ from cooee.domain.receipt import Watermark
 
 _NOBODY: frozenset[str] = frozenset()
 _NOTHING = Watermark()
+_NO_MARKS: dict[str, Watermark] = {}
 _RECENT = 512
 _ROSTER_UNCHANGED = b'"event":"message_deleted"'
 
@@ -17,7 +18,8 @@ class ConversationView:
 
     ``blocked``: a direct chat with a block either way. ``gone``: the peer, or the group, exists no more for new
     messages. ``strangers``: those who may not open this empty direct chat without paying for it (PROTOCOL.md §13).
-    ``hidden_readers``: members who neither give nor get read receipts.
+    ``hidden_readers``: members who neither give nor get read receipts. ``watermarks``: of large groups only, whose
+    minimum is announced; those of the others are the store's affair.
     """
 
     __slots__ = (
@@ -58,7 +60,7 @@ class ConversationView:
         self.gone = False
         self.strangers = _NOBODY
         self.hidden_readers = _NOBODY
-        self.watermarks = dict(watermarks or {})
+        self.watermarks = dict(watermarks or {}) if large else _NO_MARKS
         self._recent: list[str] = []
         self._recent_from = head + 1
 
@@ -97,12 +99,15 @@ class ConversationView:
             recent.append("")
             return
         recent.append(sender)
-        mark = self.watermarks.get(sender, _NOTHING)
-        if mark.delivered == number - 1:
-            self.watermarks[sender] = Watermark(number, mark.read)
+        if self.large:
+            mark = self.watermarks.get(sender, _NOTHING)
+            if mark.delivered == number - 1:
+                self.watermarks[sender] = Watermark(number, mark.read)
 
     def note_watermark(self, user_id: str, mark: Watermark) -> None:
-        """Merge what is known of one member's watermarks."""
+        """Merge what is known of one member's watermarks; only a large group's are kept."""
+        if not self.large:
+            return
         old = self.watermarks.get(user_id)
         if old is None or (mark.delivered >= old.delivered and mark.read >= old.read):
             self.watermarks[user_id] = mark

@@ -55,7 +55,7 @@ class ConversationViews:
         self._sources = sources
         self._capacity = capacity
         self._views: OrderedDict[str, ConversationView] = OrderedDict()
-        self._of_user: dict[str, set[str]] = {}
+        self._of_user: dict[str, list[str]] = {}
         self._loading: dict[str, _Loading] = {}
         self.peek = self._views.get
         """Return the view if it is in memory, else None."""
@@ -144,7 +144,7 @@ class ConversationViews:
 
     def forget_user(self, user_id: str) -> None:
         """Drop every view of the user's conversations: the account or its settings changed."""
-        for conversation_id in tuple(self._of_user.get(user_id, ())):
+        for conversation_id in self._of_user.pop(user_id, ()):
             self._drop(self._views[conversation_id])
         for loading in self._loading.values():
             loading.stale = True
@@ -180,7 +180,7 @@ class ConversationViews:
             view.note_watermark(user_id, mark)
         self._views[view.conversation_id] = view
         for user_id in view.members:
-            self._of_user.setdefault(user_id, set()).add(view.conversation_id)
+            self._of_user.setdefault(user_id, []).append(view.conversation_id)
         if len(self._views) > self._capacity:
             self._drop(next(iter(self._views.values())))
 
@@ -188,10 +188,11 @@ class ConversationViews:
         conversation_id = view.conversation_id
         del self._views[conversation_id]
         for user_id in view.members:
-            of_user = self._of_user[user_id]
-            of_user.discard(conversation_id)
-            if not of_user:
-                del self._of_user[user_id]
+            of_user = self._of_user.get(user_id)
+            if of_user is not None:
+                of_user.remove(conversation_id)
+                if not of_user:
+                    del self._of_user[user_id]
 
 
 def check_takes_part(conversation_id: str, user_id: str) -> None:

@@ -11,9 +11,10 @@ from cooee.domain.ids import DeviceRef
 from cooee.domain.receipt import Watermark
 from cooee.ports.clock import Clock
 from cooee.ports.cursors import CursorChange, Cursors, CursorUpdate
+from cooee.ports.router import Routed, RouteKind
 from cooee.ports.timeline import Timeline
 from cooee.protocol import frames
-from cooee.protocol.codec import error_frame
+from cooee.protocol.codec import encode, error_frame
 from cooee.services.conversations import ConversationView, ConversationViews, check_takes_part
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.messages import Reply
@@ -180,7 +181,7 @@ class Receipts:
         conversation_id, user_id = view.conversation_id, device.user_id
         if view.large:
             self._group_receipts.moving(conversation_id)
-        self._views.note_watermark(conversation_id, user_id, after)
+            self._views.note_watermark(conversation_id, user_id, after)
         moved = self._moved
         key = (conversation_id, user_id)
         found = moved.get(key)
@@ -241,7 +242,7 @@ class Receipts:
             told = [sender for sender in told if sender not in view.hidden_readers]
         if told:
             frame = frames.Receipt(view.conversation_id, status, number, user_id, None, self._clock.wall_ms())
-            self._routes.to_users(tuple(told), frame)
+            self._routes.post(Routed(RouteKind.EVENT, tuple(told), encode(frame)))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,5 +1,6 @@
 """Catching up: what a device has missed, pages of history, and its user's changed own state (PROTOCOL.md §5, §6)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -9,7 +10,7 @@ from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import Limits
 from cooee.ports.cursors import Cursors
-from cooee.ports.preferences import Preferences
+from cooee.ports.preferences import OwnChange, Preferences
 from cooee.ports.timeline import Missed, Page, Timeline
 from cooee.protocol import frames
 from cooee.protocol.codec import encode, message_frame_for
@@ -22,6 +23,7 @@ MAX_CHANGES = 1000
 EVERYTHING = "everything"
 """``changed`` of the ``account`` frame that says so: the sync token was too old, or of another store."""
 
+_AT_ONCE = 32
 _ACCESS_ENDED = frozenset({ErrorCode.NOT_FOUND, ErrorCode.NOT_A_MEMBER})
 
 
@@ -127,17 +129,16 @@ class Sync:
             token = self._tokens.at(await self._preferences.position(user_id))
             return [encode(frames.AccountChanged(EVERYTHING, sync_token=token))], token
         found: list[bytes] = []
-        token = sync_token
-        for change in changes:
-            token = self._tokens.at(change.position)
-            frame = await self._changed(device, change.conversation_id, token)
-            if frame is not None:
-                found.append(encode(frame))
-        return found, token
+        for start in range(0, len(changes), _AT_ONCE):
+            part = changes[start : start + _AT_ONCE]
+            frames_of_part = await asyncio.gather(*(self._changed(device, change) for change in part))
+            found += [encode(frame) for frame in frames_of_part if frame is not None]
+        return found, self._tokens.at(changes[-1].position) if changes else sync_token
 
     async def _changed(
-        self, device: DeviceRef, conversation_id: str, token: str
+        self, device: DeviceRef, change: OwnChange
     ) -> frames.ConversationChanged | frames.AccountChanged | None:
+        conversation_id, token = change.conversation_id, self._tokens.at(change.position)
         if not conversation_id:
             account = await self._account(device.user_id)
             return frames.AccountChanged("account", msgspec.Raw(encode(account)), token)

@@ -38,16 +38,15 @@ class ViewSources(NamedTuple):
 
     async def _read_direct(self, conversation_id: str) -> ConversationView:
         one, other = direct_members(conversation_id)
-        accounts, blocked, head, marks = await asyncio.gather(
+        accounts, blocked, head = await asyncio.gather(
             self.accounts.find_many((one, other)),
             self.contacts.blocked_either_way(one, (other,)),
             self.timeline.head(conversation_id),
-            self.cursors.members(conversation_id),
         )
         if one not in accounts or other not in accounts:
             raise not_found("the user")
         members = {user_id: Member(user_id, Role.MEMBER, 1) for user_id in (one, other)}
-        view = ConversationView(conversation_id, members, head=head.last, watermarks=marks)
+        view = ConversationView(conversation_id, members, head=head.last)
         view.blocked = one != other and bool(blocked)
         view.gone = any(account.deleted or account.disabled for account in accounts.values())
         view.hidden_readers = _hidden_readers(accounts.values())
@@ -63,18 +62,16 @@ class ViewSources(NamedTuple):
         return frozenset(user for user, known in ((one, one_known), (other, other_known)) if not known)
 
     async def _read_group(self, conversation_id: str) -> ConversationView:
-        group, head, marks = await asyncio.gather(
-            self.groups.find(conversation_id),
-            self.timeline.head(conversation_id),
-            self.cursors.members(conversation_id),
-        )
+        group, head = await asyncio.gather(self.groups.find(conversation_id), self.timeline.head(conversation_id))
         if group is None:
             raise not_found("the group")
+        large = is_large(len(group.members), self.large_group_members)
         accounts = await self.accounts.find_many(tuple(group.members))
+        marks = await self.cursors.members(conversation_id) if large else None
         view = ConversationView(
             conversation_id,
             dict(group.members),
-            large=is_large(len(group.members), self.large_group_members),
+            large=large,
             roster_version=group.roster_version,
             head=head.last,
             watermarks=marks,

@@ -93,7 +93,7 @@ def test_recipients_are_those_who_had_joined() -> None:
 
 
 def test_an_own_message_is_held_by_its_sender_who_stood_before_it() -> None:
-    view = view_of("alice", "bob")
+    view = ConversationView("group:g", {}, large=True)
     view.observe(message(1, "alice"))
     assert view.watermarks["alice"] == Watermark(1, 0)
     view.observe(message(2, "bob"))
@@ -103,10 +103,17 @@ def test_an_own_message_is_held_by_its_sender_who_stood_before_it() -> None:
 
 
 def test_watermarks_merge_in_any_order() -> None:
-    view = view_of("alice")
+    view = ConversationView("group:g", {}, large=True)
     view.note_watermark("alice", Watermark(5, 2))
     view.note_watermark("alice", Watermark(4, 3))
     assert view.watermarks["alice"] == Watermark(5, 3)
+
+
+def test_only_large_groups_keep_watermarks() -> None:
+    view = view_of("alice")
+    view.note_watermark("alice", Watermark(5, 2))
+    view.observe(message(1, "alice"))
+    assert view.watermarks == {}
 
 
 def test_only_a_deletion_leaves_the_roster_as_it_is() -> None:

@@ -114,15 +114,22 @@ async def test_what_changes_during_the_loading_is_not_missed(scene: MessageScene
     assert scene.store.reads == 2
 
 
-async def test_messages_and_watermarks_of_the_loading_time_are_in_the_view(scene: MessageScene) -> None:
+async def test_messages_of_the_loading_time_are_in_the_view(scene: MessageScene) -> None:
     loading = asyncio.ensure_future(scene.views.load(DM))
     await asyncio.sleep(0)
     scene.views.observe(written(1, "bob"))
-    scene.views.note_watermark(DM, "alice", Watermark(1, 1))
     view = await loading
     assert view.head == 1
     assert view.senders(0, 1) == frozenset({"bob"})
-    assert view.watermarks["alice"] == Watermark(1, 1)
+
+
+async def test_watermarks_of_the_loading_time_are_in_the_view_of_a_large_group(scene: MessageScene) -> None:
+    members = {f"u{n}": Member(f"u{n}", Role.MEMBER, 1) for n in range(50)}
+    scene.store.groups["group:big"] = Group("group:big", "B", "u0", members, 1, 0)
+    loading = asyncio.ensure_future(scene.views.load("group:big"))
+    await asyncio.sleep(0)
+    scene.views.note_watermark("group:big", "u7", Watermark(1, 1))
+    assert (await loading).watermarks == {"u7": Watermark(1, 1)}
 
 
 async def test_a_roster_change_during_the_loading_loads_again(scene: MessageScene) -> None:

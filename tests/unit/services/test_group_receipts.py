@@ -157,7 +157,8 @@ JOINED = st.dictionaries(st.sampled_from(MEMBERS), st.integers(1, 9), min_size=1
 def test_the_minimum_leaves_each_sender_himself_out(
     marks: dict[str, Watermark], joined: dict[str, int], hidden: frozenset[str]
 ) -> None:
-    view = ConversationView(GROUP, {u: Member(u, Role.MEMBER, at) for u, at in joined.items()}, watermarks=marks)
+    members = {user: Member(user, Role.MEMBER, at) for user, at in joined.items()}
+    view = ConversationView(GROUP, members, large=True, watermarks=marks)
     view.hidden_readers = hidden
     found = minimum(view)
     for sender in joined:
