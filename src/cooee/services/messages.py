@@ -71,7 +71,9 @@ class Messages:
         if isinstance(answer, frames.Ack):
             return answer
         assert isinstance(answer, frames.Error)  # noqa: S101  # `send` knows no third answer
-        raise CooeeError(ErrorCode(answer.code), answer.message, retry_after_ms=answer.retry_after_ms)
+        fields = {name: getattr(answer, name) for name in ("missing", "extra", "roster_version")}
+        extra = {name: value for name, value in fields.items() if value}
+        raise CooeeError(ErrorCode(answer.code), answer.message, retry_after_ms=answer.retry_after_ms, extra=extra)
 
     async def delete_for_everyone(self, actor: DeviceRef, conversation_id: str, sequence_number: int) -> None:
         """Erase a message's content and envelopes for everybody; its number stays. Idempotent, durable (§11).

@@ -122,3 +122,13 @@ def test_only_a_deletion_leaves_the_roster_as_it_is() -> None:
     assert not changes_roster(message(2, "alice", CONTENT_SYSTEM, deleted))
     assert changes_roster(message(2, "alice", CONTENT_SYSTEM, added))
     assert not changes_roster(message(2, "alice", "text", b'{"content":"\\"event\\":\\"member_added\\""}'))
+
+
+def test_what_is_remembered_of_senders_is_bounded() -> None:
+    view = view_of("alice", "bob")
+    for number in range(1, 2001):
+        view.observe(message(number, "alice" if number % 2 else "bob"))
+    assert len(view._recent) <= 512
+    assert view.senders(0, 1) is None
+    assert view.senders(1999, 2000) == frozenset({"bob"})
+    assert view.senders(1744, 2000) == frozenset({"alice", "bob"})

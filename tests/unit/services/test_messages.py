@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from cooee.domain.errors import CooeeError, ErrorCode
@@ -210,6 +211,24 @@ async def test_a_caller_who_gave_up_does_no_harm(scene: MessageScene) -> None:
     waiting.cancel()
     await scene.settle()
     assert len(scene.store.messages[DM]) == 1
+
+
+async def test_a_deleted_group_is_not_found(scene: MessageScene) -> None:
+    await scene.group("group:g", "alice", "bob")
+    group = scene.store.groups["group:g"]
+    scene.store.groups["group:g"] = msgspec.structs.replace(group, members={}, deleted=True)
+    scene.views.forget("group:g")
+    assert refused(await scene.send("bob", "group:g")) == "not_found"
+
+
+async def test_a_log_that_does_not_number_at_once_is_acknowledged_without_a_number(
+    scene: MessageScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.send("alice", DM)
+    monkeypatch.setattr(scene.store, "append", lambda _record, done: done(None))
+    assert await scene.send("alice", DM, client_message_id="c9") == frames.Ack(
+        "sent", client_message_id="c9", conversation_id=DM
+    )
 
 
 # --- delete for everyone

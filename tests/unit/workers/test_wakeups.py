@@ -11,6 +11,7 @@ from cooee.ports.devices import Device
 from cooee.ports.push_queue import PushEntry
 from cooee.ports.router import Routed, RouteKind
 from cooee.ports.sessions import SessionEntry
+from cooee.workers import wakeups as wakeups_module
 from cooee.workers.wakeups import Wakeups
 from tests.fakes.clock import ManualClock
 
@@ -154,3 +155,44 @@ async def test_too_much_pending_holds_the_fan_out_up_until_it_is_stored(
     assert len(await due(queue)) == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_failing_queue_is_tried_again_and_does_not_hold_the_fan_out_up(
+    clock: ManualClock, queue: MemoryPushQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_entries: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(wakeups_module, "_RETRY_DELAY_S", 0)
+    found = Wakeups(queue, FixedDevices(), clock, max_pending=1)  # type: ignore[arg-type]  # no method is used
+    running = asyncio.get_running_loop().create_task(found.run())
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "append", fail)
+        for number in range(1, 7):
+            entry = Message(f"dm:alice:b{number}", number, number, "alice", "d1", "c", 0, "text", b"{}")
+            await found.consider([entry], [item("bob")], {})
+    assert found.dropped == 2, "four times the bound is kept for a queue that fails"
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(await due(queue)) == 4
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_devices_that_cannot_be_read_cost_only_their_hint(
+    clock: ManualClock, queue: MemoryPushQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = wakeups(clock, queue, bob=["d1", "d2"])
+    online = {"bob": [session("bob", "d1")]}
+
+    async def fail(_devices: object, _user_id: str) -> list[Device]:
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FixedDevices, "of_user", fail)
+        await found.consider([message(1)], [item("bob", "carol")], online)
+        await found.flush()
+    assert [entry.user_id for entry in await due(queue)] == ["carol"]
+    await found.consider([message(2)], [item("bob")], online)
+    await found.flush()
+    assert {entry.device_id for entry in await due(queue)} == {"", "d2"}
