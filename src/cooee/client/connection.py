@@ -1,4 +1,4 @@
-"""Keeps a connection: opens it, says hello, carries frames, notices its end, and comes back (PROTOCOL.md §2, §10, §12).
+"""Keeps a connection: carries frames, notices its end, and comes back (PROTOCOL.md §2, §10, §12).
 
 A WebSocket if possible, long polling where that is refused, and the WebSocket again as soon as it gets through.
 """
@@ -8,7 +8,6 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -16,6 +15,7 @@ from cooee.client.errors import ConnectionFailed, ServerError, Stopped, StoreErr
 from cooee.client.events import ConnectionState
 from cooee.client.ledger import Ledger
 from cooee.client.live import Live
+from cooee.client.opening import Ending, Greeted, HelloRefused, Links, Opening, ending_of
 from cooee.client.transport import (
     ABNORMAL,
     Transport,
@@ -27,68 +27,21 @@ from cooee.client.turn import Turn
 from cooee.domain.errors import ErrorCode
 from cooee.domain.retry import full_jitter_ms
 from cooee.protocol import codec, frames
-from cooee.protocol.codes import NO_RECONNECT, CloseCode
+from cooee.protocol.codes import CloseCode
 
-WELCOME_S = 10.0
 _SEND_S = 10.0
 _STABLE_MS = 10_000
 """A connection that lasted this long was a good one: the next tries begin anew."""
 
 _INBOX_LIMIT = 2_000
 _PROBE_LONGEST_MS = 600_000
-_STOP_REASONS = {
-    int(CloseCode.UNAUTHORIZED): "the server does not accept this log-in any more; log in again",
-    int(CloseCode.REPLACED): "another connection of this device took over; use one client per device",
-}
-
-
-class Links(Protocol):
-    """Makes transports, and answers what is asked over HTTP."""
-
-    def websocket(self) -> Transport:
-        """Return a new WebSocket, not yet open."""
-        ...
-
-    def longpoll(self) -> Transport:
-        """Return a new long-polling session, not yet open."""
-        ...
-
-    @property
-    def token(self) -> str:
-        """The token for ``hello``."""
-        ...
-
-    async def load_conversations(self) -> Callable[[Turn], None]:
-        """Return what puts the whole conversation list into a turn. Raises ServerError or ConnectionFailed."""
-        ...
-
-    async def load_details(self, conversation_id: str, *, roster: bool) -> Callable[[Turn], None]:
-        """Return what puts one conversation, or its roster, into a turn. Raises ServerError or ConnectionFailed."""
-        ...
-
-
-class Ending(NamedTuple):
-    """How a connection ended. ``delay_ms`` None: wait as the back-off says. ``stop``: do not come back."""
-
-    reason: str
-    delay_ms: int | None = None
-    stop: Stopped | None = None
-    lasted_ms: int = 0
-
-
-class _Refused(Exception):
-    """The hello was refused."""
-
-    def __init__(self, ending: Ending) -> None:
-        super().__init__(ending.reason)
-        self.ending = ending
 
 
 class Connection:
     """The connection of one client; `run` until `close`.
 
-    ``transport``: ``auto``, or one of the two alone. ``probe_ms``: how long long polling goes on before the WebSocket is
-    tried again; twice as long after each try that fails.
+    ``probe_ms``: how long long polling goes on before the WebSocket is tried again; twice as long after each try that
+    fails. ``renew`` gets a new token when the server does not take the old one; it is called once.
     """
 
     def __init__(
@@ -96,9 +49,8 @@ class Connection:
         ledger: Ledger,
         live: Live,
         links: Links,
+        opening: Opening,
         *,
-        client_name: str,
-        transport: str = "auto",
         probe_ms: int = 60_000,
         renew: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
@@ -107,8 +59,7 @@ class Connection:
         self._ledger = ledger
         self._live = live
         self._links = links
-        self._client_name = client_name
-        self._transport = transport
+        self._opening = opening
         self._probe_ms = probe_ms
         self._renew = renew
         self._closing = asyncio.Event()
@@ -130,7 +81,7 @@ class Connection:
         """Look again for something to send."""
         self._wake.set()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Say what is still to be said, close, and let `run` return."""
         self._closing.set()
         self._wake.set()
@@ -155,6 +106,9 @@ class Connection:
                 self._tell(ConnectionState("waiting", "", delay, ending.reason))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._closing.wait(), delay / 1000)
+        except Exception as bug:
+            self._stop(Stopped(CloseCode.INTERNAL, f"the client failed: {bug!r}; this is a bug, please report it"))
+            raise
         finally:
             await self._cancel_tasks()
             if self._prepared is not None:
@@ -177,94 +131,33 @@ class Connection:
         self._ledger.emit(state)
         self._ledger.wake()
 
-    # --- opening
-
     async def _once(self) -> Ending:
         """Open one connection and carry frames until it ends."""
         self._tell(ConnectionState("connecting"))
+        prepared, self._prepared = self._prepared, None
         try:
-            await self._first_list()
-            transport, welcome, rest = await self._establish()
-        except _Refused as refused:
+            greeted = await self._opening.open(prepared)
+        except HelloRefused as refused:
             return refused.ending
         except ServerError as problem:
             if problem.code == ErrorCode.UNAUTHORIZED:
-                return self._ending(CloseCode.UNAUTHORIZED, problem.message)
+                return ending_of(CloseCode.UNAUTHORIZED, problem.message)
             return Ending(problem.message, problem.retry_after_ms)
-        except (ConnectionFailed, TransportUnreachable, TransportRefused) as problem:
-            return Ending(str(problem))
-        except StoreError as problem:
+        except (ConnectionFailed, TransportUnreachable, TransportRefused, StoreError) as problem:
             return Ending(str(problem))
         try:
-            return await self._session(transport, welcome, rest)
+            return await self._session(greeted)
         finally:
             await self._cancel_tasks()
-            await transport.close(CloseCode.NORMAL)
-
-    async def _first_list(self) -> None:
-        """Learn where a new device starts, before the first messages come."""
-        state = self._ledger.state
-        if state.sync_token is None and not state.conversations:
-            await self._ledger.step(await self._links.load_conversations())
-
-    async def _establish(self) -> tuple[Transport, frames.Welcome, list[bytes]]:
-        prepared, self._prepared = self._prepared, None
-        if prepared is not None:
-            with suppress(TransportRefused):
-                return await self._say_hello(prepared, already_open=True)
-        if self._transport != "longpoll":
-            try:
-                return await self._say_hello(self._links.websocket())
-            except TransportRefused:
-                if self._transport == "websocket":
-                    raise
-        self._probe_at = self._ledger.clock() + self._probe_wait
-        return await self._say_hello(self._links.longpoll())
-
-    async def _say_hello(
-        self, transport: Transport, *, already_open: bool = False
-    ) -> tuple[Transport, frames.Welcome, list[bytes]]:
-        try:
-            if not already_open:
-                await transport.open()
-            hello = frames.Hello(self._links.token, self._client_name, self._ledger.state.sync_token)
-            await transport.send([codec.encode(hello)])
-            async with asyncio.timeout(WELCOME_S):
-                payloads = list(await transport.receive())
-            welcome = self._welcome(codec.decode_server(payloads[0]))
-        except TransportClosed as closed:
-            await transport.close()
-            if closed.code == ABNORMAL:
-                raise TransportRefused(str(closed)) from None
-            raise _Refused(self._ending(closed.code, closed.reason)) from None
-        except (TimeoutError, msgspec.DecodeError):
-            await transport.close()
-            raise TransportRefused("no welcome came") from None
-        except BaseException:
-            await transport.close()
-            raise
-        return transport, welcome, payloads[1:]
-
-    def _welcome(self, frame: frames.ServerFrame | None) -> frames.Welcome:
-        if isinstance(frame, frames.Welcome):
-            return frame
-        if isinstance(frame, frames.Error):
-            if frame.code == ErrorCode.UNAUTHORIZED:
-                raise _Refused(self._ending(CloseCode.UNAUTHORIZED, frame.message))
-            raise _Refused(Ending(frame.message, frame.retry_after_ms))
-        raise TransportRefused("something else than a welcome came")
-
-    def _ending(self, code: int, reason: str, lasted_ms: int = 0) -> Ending:
-        if code in NO_RECONNECT:
-            return Ending(reason, stop=Stopped(code, _STOP_REASONS[int(code)]), lasted_ms=lasted_ms)
-        return Ending(reason or f"the connection was closed ({code})", lasted_ms=lasted_ms)
+            await greeted.transport.close(CloseCode.NORMAL)
 
     # --- carrying frames
 
-    async def _session(self, transport: Transport, welcome: frames.Welcome, rest: list[bytes]) -> Ending:
+    async def _session(self, greeted: Greeted) -> Ending:
         clock = self._ledger.clock
         began = clock()
-        self._begin(transport, welcome, rest)
+        transport = greeted.transport
+        self._begin(greeted)
         self._spawn(self._read(transport))
         while True:
             await self._work_or_time()
@@ -286,20 +179,23 @@ class Connection:
                 return Ending("moving on", 0, lasted_ms=clock() - began)
             if self._live.is_dead(clock()):
                 return Ending("the server went silent", lasted_ms=clock() - began)
-            if transport.name == "longpoll" and self._transport == "auto" and self._is_due(self._probe_at):
+            if transport.name == "longpoll" and self._opening.choice == "auto" and self._is_due(self._probe_at):
                 self._probe_at = clock() + _PROBE_LONGEST_MS
                 self._spawn(self._probe())
 
-    def _begin(self, transport: Transport, welcome: frames.Welcome, rest: Iterable[bytes]) -> None:
+    def _begin(self, greeted: Greeted) -> None:
+        transport = greeted.transport
         self._end = None
         self._leave_at = None
         self._online = False
         self._asked.clear()
-        self._inbox = deque(rest)
+        self._inbox = deque(greeted.rest)
         self._wake.set()
         if transport.name == "websocket":
             self._probe_wait = self._probe_ms
-        self._live.connected(welcome, self._ledger.clock(), heartbeat=transport.name == "websocket")
+        else:
+            self._probe_at = self._ledger.clock() + self._probe_wait
+        self._live.connected(greeted.welcome, self._ledger.clock(), heartbeat=transport.name == "websocket")
         self._tell(ConnectionState("catching_up", transport.name))
 
     def _is_due(self, at: int | None) -> bool:
@@ -309,7 +205,7 @@ class Connection:
         if self._leave_at is not None:
             return Ending("the server drains", max(self._leave_at - self._ledger.clock(), 0), lasted_ms=lasted_ms)
         if isinstance(end, TransportClosed):
-            return self._ending(end.code, end.reason, lasted_ms)
+            return ending_of(end.code, end.reason, lasted_ms)
         return Ending(str(end), lasted_ms=lasted_ms)
 
     async def _read(self, transport: Transport) -> None:

@@ -15,6 +15,11 @@ def default_device_name() -> str:
     return (platform.node() or "computer")[:64]
 
 
+def store_folder(store: str | Path) -> Path:
+    """Return the folder, with ``~`` as the home."""
+    return Path(store).expanduser()
+
+
 async def register(
     url: str, user_id: str, password: str, *, display_name: str | None = None, invite: str | None = None
 ) -> None:
@@ -43,7 +48,7 @@ async def log_in(
         ServerError: wrong name or password (``unauthorized``), or too many tries.
         StoreLocked, StoreMismatch, StoreUnusable: the store is in use, another account's, or broken.
     """
-    folder = Path(store).expanduser()
+    folder = store_folder(store)
     make_folder(folder)
     lock = StoreLock(folder)
     try:

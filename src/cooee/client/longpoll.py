@@ -91,7 +91,7 @@ class LongPollTransport:
             while True:
                 frames = self._take()
                 if frames or not self._session:
-                    await self._deliver(self._request(frames, 0))
+                    await self._poll(self._request(frames, 0))
                 else:
                     await self._wait(self._request((), WAIT_MS))
         except (TransportClosed, TransportRefused, TransportUnreachable) as failure:
@@ -134,9 +134,6 @@ class LongPollTransport:
             if isinstance(failure, TransportClosed) and failure.code != ABNORMAL:
                 self._fail(failure)
 
-    async def _deliver(self, request: PollRequest) -> None:
-        await self._poll(request)
-
     async def _poll(self, request: PollRequest) -> None:
         """Send one poll until it is answered, and take in what it brings."""
         body = msgspec.json.encode(request)
@@ -158,11 +155,9 @@ class LongPollTransport:
             raise TransportUnreachable(reason or "the server does not answer polls")
         raise TransportClosed(ABNORMAL, reason or "polls are not answered")
 
-    async def _post(self, body: bytes, timeout: aiohttp.ClientTimeout) -> tuple[int, bytes]:
+    async def _post(self, body: bytes, limit: aiohttp.ClientTimeout) -> tuple[int, bytes]:
         params = {"session": self._session} if self._session else {}
-        async with self._http.post(
-            self._url, data=body, params=params, headers=self._headers, timeout=timeout
-        ) as answer:
+        async with self._http.post(self._url, data=body, params=params, headers=self._headers, timeout=limit) as answer:
             return answer.status, await answer.read()
 
     def _retry_in(self, status: int, content: bytes, pause: float | None) -> float | None:

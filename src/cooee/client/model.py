@@ -152,8 +152,8 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 class ConversationView(msgspec.Struct, frozen=True):
     """One conversation as the local store knows it.
 
-    ``position``: everything up to it is held here. ``head``: the newest number known to exist. ``unread`` is derived
-    (capped at 999). ``delivered_through`` and ``read_through``: own messages up to there have the second, the blue tick.
+    ``position``: everything up to it is held here. ``head``: the newest number known to exist. ``unread`` is derived,
+    and capped at 999. ``delivered_through``, ``read_through``: own messages up to there have the second, the blue tick.
     """
 
     conversation_id: str

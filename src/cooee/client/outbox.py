@@ -19,7 +19,7 @@ ANSWER_WITHIN_MS = 10_000
 """An unanswered message is sent again after this long, then after twice as long, and so on."""
 
 SHORT_PAUSE_MS = 10_000
-"""A ``rate_limited`` of at most this long is about the connection, so everything waits; a longer one is about the chat."""
+"""``rate_limited`` for at most this long is about the connection, so everything waits; longer, about the chat."""
 
 _HELD_BACK = 1_000
 

@@ -25,10 +25,10 @@ class ServerCount(msgspec.Struct, frozen=True, gc=False):
 class ConversationState(msgspec.Struct, frozen=True):
     """One conversation.
 
-    ``learned`` is False until it is known where this device starts; then everything in (``start``, ``position``] is held
-    here, and ``early`` is held back. ``head`` is the newest number known to exist, ``first`` the oldest that is kept.
-    ``server_received``: what the server believes this device holds. ``read`` is the own mark, ``read_confirmed`` what the
-    server has of it. ``roster`` None: members unknown; ``roster_exact``: the joining numbers are known, not assumed.
+    ``learned`` is False until it is known where this device starts; then all of (``start``, ``position``] is held here,
+    and ``early`` is held back. ``head`` is the newest number known to exist, ``first`` the oldest that is kept.
+    ``server_received``: what the server believes this device holds. ``read`` is the own mark, ``read_confirmed`` what
+    the server has. ``roster`` None: members unknown; ``roster_exact``: the joining numbers are known, not assumed.
     ``ticked``: up to where own messages are delivered and read. ``own_last``: the newest own message.
     ``hinted``: a large group of which only hints come until everything is fetched (§5).
     """

@@ -113,7 +113,8 @@ class Store:
     # --- state
 
     def load(self, me: DeviceRef) -> State:
-        """Return the state as it was committed last."""
+        """Return the state as it was committed last. Another device than before begins without a sync token."""
+        self._belong_to(me)
         conversations = [
             self._conversation(*row) for row in self._db.execute("SELECT state, members FROM conversations")
         ]
@@ -121,6 +122,13 @@ class Store:
         pending = [msgspec.structs.replace(_decode_pending(entry), order=order) for order, entry in entries]
         token = self._db.execute("SELECT value FROM facts WHERE name = 'sync_token'").fetchone()
         return State(me, conversations, pending, token[0] if token else None)
+
+    def _belong_to(self, me: DeviceRef) -> None:
+        former = self._db.execute("SELECT value FROM facts WHERE name = 'device_id'").fetchone()
+        if former is None or former[0] != me.device_id:
+            with self._transaction() as db:
+                db.execute("DELETE FROM facts WHERE name = 'sync_token'")
+                db.execute("INSERT OR REPLACE INTO facts VALUES ('device_id', ?)", (me.device_id,))
 
     def _conversation(self, state: str, members: str) -> ConversationState:
         conversation = _decode_state(state)
@@ -265,7 +273,7 @@ class Store:
     # --- history
 
     def history(self, conversation: ConversationState, before: int, limit: int) -> tuple[HistoryPage, int]:
-        """Return the newest held messages below ``before`` without a hole, and the number from which on they are complete.
+        """Return the newest held messages below ``before``, without a hole, and from which number on they are complete.
 
         That number is ``before`` when nothing is held there: ask the server below it.
         """
@@ -293,7 +301,7 @@ class Store:
     def put_history(
         self, me: DeviceRef, conversation_id: str, messages: Iterable[Message], first: int, through: int
     ) -> None:
-        """Store a page of history, complete from ``first`` to ``through``; a message that was deleted since stays so."""
+        """Store a page of history, complete from ``first`` to ``through``; what was deleted since stays deleted."""
         with self._transaction() as db:
             db.executemany(_UPSERT_MESSAGE, (_row(message, me.user_id) for message in messages))
             if first > through:

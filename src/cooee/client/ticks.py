@@ -17,7 +17,7 @@ def covered(
 ) -> Watermark:
     """Return up to which numbers ``sender``'s messages are delivered and read, at most ``position``.
 
-    ``roster`` None: the members are not known, and only ``by_all`` (the minimum that a large group's receipts tell) counts.
+    ``roster`` None: the members are not known; then only ``by_all`` counts, the minimum from a large group's receipts.
     A conversation without others (notes to oneself) is delivered and read at once.
     """
     delivered, read = by_all.delivered, by_all.read

@@ -1,7 +1,7 @@
 """One conversation without holes: what arrives in any order is held back until it is its turn (PROTOCOL.md §4).
 
-Pure. A message, a ``skipped`` range and a page of history are all a `Piece`: numbers ``first`` to ``through`` are settled,
-and of these exactly ``messages`` exist for this device.
+Pure. A message, a ``skipped`` range and a page of history are all a `Piece`: numbers ``first`` to ``through`` are
+settled, and of these exactly ``messages`` exist for this device.
 """
 
 from collections.abc import Sequence

@@ -1,18 +1,18 @@
 """One step of the client's state: what some frames, or the user's own wishes, change, cause and tell.
 
-A `Turn` reads the state and never touches it; it collects the changes, so that they are stored in one transaction first,
-then installed, then told. A turn whose transaction failed is dropped, and nothing has happened. Frames may come
+A `Turn` reads the state and never touches it; it collects the changes, so that they are stored in one transaction
+first, then installed, then told. A turn whose transaction failed is dropped, and nothing has happened. Frames may come
 doubled, late, in any order and not at all: what is left after a resync is the same.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
+from cooee.client.changes import Changes
 from cooee.client.events import (
     AccountUpdated,
-    Event,
     MessageDeleted,
     Presence,
     TickChanged,
@@ -21,10 +21,12 @@ from cooee.client.events import (
 )
 from cooee.client.model import Message, Pending, message_of
 from cooee.client.outbox import failed, is_final
-from cooee.client.state import ConversationState, ServerCount, State, new_conversation
+from cooee.client.state import ConversationState, ServerCount
+from cooee.client.system import after_system_message
 from cooee.client.ticks import covered
 from cooee.client.timeline import Held, Piece, hold, single
 from cooee.domain.errors import ErrorCode
+from cooee.domain.message import CONTENT_SYSTEM
 from cooee.domain.receipt import Watermark
 from cooee.protocol import frames, http
 
@@ -35,49 +37,14 @@ _decode_message = msgspec.json.Decoder(frames.MessageFrame).decode
 _decode_conversation = msgspec.json.Decoder(http.Conversation).decode
 
 
-class Turn:
-    """The changes of one step. ``now`` is in ms of a monotonic clock."""
-
-    def __init__(self, state: State, now: int = 0) -> None:
-        self.state = state
-        self.now = now
-        self.conversations: dict[str, ConversationState] = {}
-        self.messages: dict[tuple[str, int], Message] = {}
-        self.erased: list[tuple[str, int]] = []
-        self.placed: dict[str, Message] = {}
-        self.accepted: dict[str, int] = {}
-        self.failed: dict[str, Pending] = {}
-        self.held_back: dict[str, int | None] = {}
-        self.typing: dict[tuple[str, str], int | None] = {}
-        self.sync_token: str | None = None
-        self.to_device = state.to_device
-        self.events: list[Event] = []
-        self.learn: set[str] = set()
-        self.rosters: set[str] = set()
-        self.redelivered: dict[str, int] = {}
-
-    # --- reading, through what this turn has changed already
-
-    def conversation(self, conversation_id: str) -> ConversationState:
-        """Return the conversation as this turn sees it; a new one when it is unknown."""
-        found = self.conversations.get(conversation_id) or self.state.find(conversation_id)
-        return found or new_conversation(conversation_id)
-
-    def _change(self, conversation_id: str, **changes: Any) -> ConversationState:
-        changed = msgspec.structs.replace(self.conversation(conversation_id), **changes)
-        self.conversations[conversation_id] = changed
-        return changed
-
-    def _pending(self, client_message_id: str | None) -> Pending | None:
-        if client_message_id is None or client_message_id in self.placed or client_message_id in self.failed:
-            return None
-        return self.state.outbox.find(client_message_id)
+class Turn(Changes):
+    """What frames and the user's wishes change, cause and tell."""
 
     # --- frames
 
     def take(self, frame: frames.ServerFrame) -> None:
         """Take in one server frame. Frames that only concern the connection change nothing."""
-        handle = _FRAMES.get(type(frame))
+        handle = self._FRAMES.get(type(frame))
         if handle is not None:
             handle(self, frame)
 
@@ -100,7 +67,7 @@ class Turn:
             self._hold(frame.conversation_id, Piece(frame.covered_from, frame.covered_through, messages))
 
     def _ack(self, frame: frames.Ack) -> None:
-        pending = self._pending(frame.client_message_id)
+        pending = self.pending(frame.client_message_id)
         if pending is None:
             return
         if frame.sequence_number is not None and frame.message_id is not None:
@@ -110,7 +77,7 @@ class Turn:
             self._tell_sent(pending, None)
 
     def _committed(self, frame: frames.Committed) -> None:
-        pending = self._pending(frame.client_message_id)
+        pending = self.pending(frame.client_message_id)
         if pending is not None:
             known = self.accepted.get(pending.client_message_id)
             timestamp = known or self.state.outbox.accepted_at(pending.client_message_id) or pending.created_at
@@ -122,7 +89,7 @@ class Turn:
         )
 
     def _error(self, frame: frames.Error) -> None:
-        pending = self._pending(frame.client_message_id)
+        pending = self.pending(frame.client_message_id)
         if pending is None:
             return
         if is_final(frame.code, retryable=frame.retryable):
@@ -135,7 +102,7 @@ class Turn:
         number = frame.sequence_number
         delivered, read = (number, number if frame.status == "read" else 0)
         if frame.scope == "all":
-            self._change(frame.conversation_id, by_all=conversation.by_all.merge(delivered, read))
+            self.change(frame.conversation_id, by_all=conversation.by_all.merge(delivered, read))
         elif frame.user_id is not None:
             self._mark(frame.conversation_id, frame.user_id, delivered, read)
             if frame.user_id == self.state.me.user_id and frame.status == "read":
@@ -147,11 +114,11 @@ class Turn:
         mark = marks.get(user_id, Watermark())
         merged = mark.merge(delivered, read)
         if merged != mark:
-            self._change(conversation_id, marks={**marks, user_id: merged})
+            self.change(conversation_id, marks={**marks, user_id: merged})
 
     def _read_up_to(self, conversation_id: str, number: int) -> None:
         conversation = self.conversation(conversation_id)
-        self._change(
+        self.change(
             conversation_id,
             read=max(conversation.read, number),
             read_confirmed=max(conversation.read_confirmed, number),
@@ -160,7 +127,7 @@ class Turn:
     def _hint(self, frame: frames.TimelineHint) -> None:
         conversation = self.conversation(frame.conversation_id)
         head = max(conversation.head, frame.last_sequence_number)
-        self._change(frame.conversation_id, head=head, hinted=conversation.hinted or head > conversation.position)
+        self.change(frame.conversation_id, head=head, hinted=conversation.hinted or head > conversation.position)
         self._learn_if_needed(frame.conversation_id)
 
     def _watermarks(self, frame: frames.Watermarks) -> None:
@@ -168,7 +135,7 @@ class Turn:
             self._marks(item.conversation_id, item.members, item.delivered_by_all, item.read_by_all)
             self._read_up_to(item.conversation_id, item.read_sequence_number)
             conversation = self.conversation(item.conversation_id)
-            self._change(
+            self.change(
                 item.conversation_id,
                 head=max(conversation.head, item.last_sequence_number),
                 server_received=max(conversation.server_received, item.received_sequence_number),
@@ -185,7 +152,7 @@ class Turn:
         for member in members:
             self._mark(conversation_id, member.user_id, member.delivered, member.read)
         by_all = self.conversation(conversation_id).by_all.merge(delivered_by_all or 0, read_by_all or 0)
-        self._change(conversation_id, by_all=by_all)
+        self.change(conversation_id, by_all=by_all)
 
     def _presence(self, frame: frames.Presence) -> None:
         self.events.append(Presence(frame.user_id, frame.status, frame.last_seen))
@@ -223,7 +190,7 @@ class Turn:
         conversation = self.conversation(conversation_id)
         own_last = conversation.own_last
         for message in piece.messages:
-            if message.sender_id == self.state.me.user_id and message.content_type != "system":
+            if message.sender_id == self.state.me.user_id and message.content_type != CONTENT_SYSTEM:
                 own_last = max(own_last, message.sequence_number)
             self._settle_own(message, own)
             if message.sequence_number > conversation.position or not conversation.learned or message.deleted:
@@ -232,7 +199,7 @@ class Turn:
         head = max(conversation.head, piece.through)
         if not learned:
             early = hold(0, conversation.early, piece)
-            self._change(conversation_id, early=early.early, head=head, own_last=own_last)
+            self.change(conversation_id, early=early.early, head=head, own_last=own_last)
             self.learn.add(conversation_id)
             return
         held = hold(conversation.position, conversation.early, piece)
@@ -243,12 +210,12 @@ class Turn:
         conversation = self.conversation(conversation_id)
         head = max(changes.pop("head", 0), conversation.head, position)
         hinted = conversation.hinted and position < head
-        self._change(conversation_id, learned=True, position=position, early=early, head=head, hinted=hinted, **changes)
+        self.change(conversation_id, learned=True, position=position, early=early, head=head, hinted=hinted, **changes)
 
     def _settle_own(self, message: Message, own: Pending | None) -> None:
         if not message.sent_by(self.state.me):
             return
-        pending = own or self._pending(message.client_message_id)
+        pending = own or self.pending(message.client_message_id)
         if pending is not None and pending.conversation_id == message.conversation_id:
             self.placed[pending.client_message_id] = message
             self._tell_sent(pending, message.sequence_number)
@@ -260,9 +227,9 @@ class Turn:
         for message in messages:
             self._stop_typing(message)
             last_activity = max(self.conversation(message.conversation_id).last_activity, message.timestamp)
-            self._change(message.conversation_id, last_activity=last_activity)
-            if message.content_type == "system" and isinstance(message.content, dict):
-                self._system(message, message.content)
+            self.change(message.conversation_id, last_activity=last_activity)
+            if message.content_type == CONTENT_SYSTEM:
+                self._system(message)
             if not message.sent_by(self.state.me):
                 self.events.append(message)
 
@@ -272,44 +239,16 @@ class Turn:
             self.typing[key] = None
             self.events.append(Typing(*key, "stopped"))
 
-    # --- system messages (§8)
-
-    def _system(self, message: Message, content: dict[str, Any]) -> None:
+    def _system(self, message: Message) -> None:
         conversation = self.conversation(message.conversation_id)
-        me = self.state.me.user_id
-        roster = dict(conversation.roster or {})
-        match content.get("event"):
-            case "group_created":
-                roster = dict.fromkeys(_names(content.get("members")), message.sequence_number)
-                self._change(message.conversation_id, roster=roster, roster_exact=True, left=False)
-                self._rename(message.conversation_id, content)
-            case "group_renamed":
-                self._rename(message.conversation_id, content)
-            case "member_added":
-                added = dict.fromkeys(_names(content.get("userIds")), message.sequence_number)
-                self._set_roster(conversation, {**roster, **added}, left=conversation.left and me not in added)
-            case "member_removed" | "member_left":
-                gone = _names(content.get("userIds"))
-                remaining = {user: joined for user, joined in roster.items() if user not in gone}
-                self._set_roster(conversation, remaining, left=conversation.left or me in gone)
-            case "message_deleted":
-                self._erase(message, content.get("sequenceNumber"))
-            case _:
-                pass
-
-    def _rename(self, conversation_id: str, content: dict[str, Any]) -> None:
-        name = content.get("name")
-        if isinstance(name, str):
-            self._change(conversation_id, title=name)
-
-    def _set_roster(self, conversation: ConversationState, roster: dict[str, int], *, left: bool) -> None:
-        known = conversation.roster is not None
-        self._change(conversation.conversation_id, roster=roster if known else None, left=left)
-
-    def _erase(self, message: Message, number: Any) -> None:
-        if isinstance(number, int) and not isinstance(number, bool):
-            self.erased.append((message.conversation_id, number))
-            self.events.append(MessageDeleted(message.conversation_id, number, message.sender_id))
+        changes = after_system_message(conversation, message, self.state.me.user_id)
+        if changes:
+            self.change(message.conversation_id, **changes)
+        if message.event == "message_deleted":
+            number = message.content.get("sequenceNumber")
+            if isinstance(number, int) and not isinstance(number, bool):
+                self.erased.append((message.conversation_id, number))
+                self.events.append(MessageDeleted(message.conversation_id, number, message.sender_id))
 
     # --- snapshots and wishes
 
@@ -319,7 +258,7 @@ class Turn:
         self._read_up_to(entry.conversation_id, entry.read_sequence_number)
         conversation = self.conversation(entry.conversation_id)
         newer = entry.last_sequence_number >= conversation.counted.last
-        self._change(
+        self.change(
             entry.conversation_id,
             title=entry.title or conversation.title,
             first=max(conversation.first, entry.first_sequence_number),
@@ -340,7 +279,7 @@ class Turn:
         """Take in where this device starts in a conversation, unless that is known."""
         conversation = self.conversation(conversation_id)
         if conversation.learned:
-            self._change(conversation_id, head=max(conversation.head, last))
+            self.change(conversation_id, head=max(conversation.head, last))
             return
         held = Held(received, (), ())
         delivered: tuple[Message, ...] = ()
@@ -353,14 +292,14 @@ class Turn:
     def roster(self, group: http.Group) -> None:
         """Take in a group's members with the numbers of their joining."""
         members = {member.user_id: member.joined for member in group.members}
-        self._change(group.conversation_id, roster=members, roster_exact=True, title=group.name)
+        self.change(group.conversation_id, roster=members, roster_exact=True, title=group.name)
 
     def mark_read(self, conversation_id: str, number: int | None) -> None:
         """The user has read up to ``number`` (None: all that is held)."""
         conversation = self.conversation(conversation_id)
         upper = conversation.position if number is None else min(number, conversation.position)
         if upper > conversation.read:
-            self._change(conversation_id, read=upper)
+            self.change(conversation_id, read=upper)
 
     def fail(self, entry: Pending) -> None:
         """A message is given up, for the reason that the failed entry states."""
@@ -399,7 +338,7 @@ class Turn:
         if ticked == conversation.ticked:
             return
         former = conversation.ticked
-        self._change(conversation_id, ticked=ticked)
+        self.change(conversation_id, ticked=ticked)
         if ticked.delivered > former.delivered < conversation.own_last:
             self.events.append(TickChanged(conversation_id, "delivered", ticked.delivered))
         if ticked.read > former.read < conversation.own_last:
@@ -409,45 +348,22 @@ class Turn:
         if not self.conversation(conversation_id).learned:
             self.learn.add(conversation_id)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to store."""
-        stored = (self.conversations, self.messages, self.erased, self.placed, self.failed, self.sync_token)
-        return not any(stored)
-
-    @property
-    def updated(self) -> list[str]:
-        """The conversations whose visible part this turn changes."""
-        changed = []
-        for conversation_id, after in self.conversations.items():
-            before = self.state.find(conversation_id)
-            if before is None or before.visible() != after.visible():
-                changed.append(conversation_id)
-        return changed
-
-    def install(self) -> None:
-        """Make the turn's changes the state. Call after they are stored."""
-        state = self.state
-        state.conversations.update(self.conversations)
-        state.sync_token = self.sync_token or state.sync_token
-        state.to_device = self.to_device
-        for client_message_id, timestamp in self.accepted.items():
-            state.outbox.accepted(client_message_id, timestamp, self.now)
-        for client_message_id in self.placed:
-            state.outbox.remove(client_message_id)
-        for entry in self.failed.values():
-            state.outbox.fail(entry)
-        for client_message_id, retry_after_ms in self.held_back.items():
-            state.outbox.hold_back(client_message_id, retry_after_ms, self.now)
-        for key, until in self.typing.items():
-            if until is None:
-                state.typing.pop(key, None)
-            else:
-                state.typing[key] = until
-
-
-def _names(value: Any) -> list[str]:
-    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+    _FRAMES: ClassVar[dict[type, Callable[["Turn", Any], None]]] = {
+        frames.MessageFrame: _message,
+        frames.Skipped: _skipped,
+        frames.Messages: _page,
+        frames.Ack: _ack,
+        frames.Committed: _committed,
+        frames.Error: _error,
+        frames.Receipt: _receipt,
+        frames.TimelineHint: _hint,
+        frames.Watermarks: _watermarks,
+        frames.Presence: _presence,
+        frames.Typing: _typing,
+        frames.ToDevice: _to_device,
+        frames.ConversationChanged: _conversation_changed,
+        frames.AccountChanged: _account_changed,
+    }
 
 
 def _listed(conversation: ConversationState, entry: http.Conversation) -> dict[str, int] | None:
@@ -458,21 +374,3 @@ def _listed(conversation: ConversationState, entry: http.Conversation) -> dict[s
         return None
     known = conversation.roster or {}
     return {member.user_id: known.get(member.user_id, 1) for member in entry.members}
-
-
-_FRAMES: dict[type, Callable[[Turn, Any], None]] = {
-    frames.MessageFrame: Turn._message,
-    frames.Skipped: Turn._skipped,
-    frames.Messages: Turn._page,
-    frames.Ack: Turn._ack,
-    frames.Committed: Turn._committed,
-    frames.Error: Turn._error,
-    frames.Receipt: Turn._receipt,
-    frames.TimelineHint: Turn._hint,
-    frames.Watermarks: Turn._watermarks,
-    frames.Presence: Turn._presence,
-    frames.Typing: Turn._typing,
-    frames.ToDevice: Turn._to_device,
-    frames.ConversationChanged: Turn._conversation_changed,
-    frames.AccountChanged: Turn._account_changed,
-}

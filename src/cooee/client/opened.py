@@ -1,0 +1,116 @@
+"""What a client consists of while it is open: the store with its lock, the account, and what works on them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+
+from cooee.client.account import StoreLock, load_account, make_folder
+from cooee.client.api import Api, new_http_session
+from cooee.client.connection import Connection
+from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError, StoreError
+from cooee.client.history import History
+from cooee.client.ledger import Ledger
+from cooee.client.live import Live
+from cooee.client.login import adopt_token, check_owner, log_in_with
+from cooee.client.model import Account
+from cooee.client.sending import Sending
+from cooee.client.store import Store
+
+_CLOSE_S = 3.0
+
+
+class Credentials(NamedTuple):
+    """Who wants in, and how the device is called."""
+
+    user: str | None
+    password: str | None
+    token: str | None
+    device_name: str | None
+    device_type: str
+
+
+class Opened(NamedTuple):
+    """The parts of an open client."""
+
+    account: Account
+    http: aiohttp.ClientSession
+    api: Api
+    ledger: Ledger
+    live: Live
+    sending: Sending
+    history: History
+
+
+@asynccontextmanager
+async def opened(
+    url: str, folder: Path, credentials: Credentials, wake: Callable[[], None], *, follow: bool, acknowledge: bool
+) -> AsyncIterator[Opened]:
+    """Open the store in ``folder``, log in if need be, and close everything in the end.
+
+    Raises:
+        StoreLocked, StoreMismatch, StoreUnusable: the store cannot be used.
+        NotLoggedIn, ServerError, ConnectionFailed: there is no account in the store, and the log-in failed.
+    """
+    make_folder(folder)
+    lock = StoreLock(folder)
+    try:
+        async with new_http_session() as http:
+            api = Api(url, http_session=http)
+            account = await _account(api, folder, credentials)
+            ledger = await Ledger.open(await asyncio.to_thread(Store, folder), account.me)
+            try:
+                live = Live(ledger.state, follow=follow, acknowledge_to_device=acknowledge)
+                sending = Sending(ledger, live, wake)
+                await sending.give_up_foreign()
+                yield Opened(account, http, api, ledger, live, sending, History(ledger, api))
+            finally:
+                await ledger.close()
+    finally:
+        lock.release()
+
+
+async def _account(api: Api, folder: Path, credentials: Credentials) -> Account:
+    account = load_account(folder)
+    check_owner(folder, account, api.url, credentials.user)
+    if credentials.token is not None:
+        api.token = credentials.token
+        return await adopt_token(api, folder, credentials.token)
+    if account is not None and account.token:
+        api.token = account.token
+        return account
+    return await _log_in(api, folder, credentials)
+
+
+async def _log_in(api: Api, folder: Path, credentials: Credentials) -> Account:
+    if credentials.user is None or credentials.password is None:
+        raise NotLoggedIn(f"nobody is logged in at {api.url} with the store {folder}; log in first")
+    return await log_in_with(
+        api, folder, credentials.user, credentials.password, credentials.device_name, credentials.device_type
+    )
+
+
+async def log_in_again(parts: Opened, folder: Path, credentials: Credentials) -> bool:
+    """Get a new token for the same device; False when that does not work."""
+    with suppress(ServerError, ConnectionFailed, StoreError):
+        account = await _log_in(parts.api, folder, credentials)
+        return account.device_id == parts.account.device_id
+    return False
+
+
+@asynccontextmanager
+async def running(connection: Connection, sending: Sending) -> AsyncIterator[None]:
+    """Keep the connection, and the outbox fresh; in the end say what is still to be said, then close."""
+    keeping = asyncio.create_task(connection.run(), name="cooee-connection")
+    freshening = asyncio.create_task(sending.keep_fresh(), name="cooee-outbox-expiry")
+    try:
+        yield
+    finally:
+        connection.close()
+        await asyncio.wait((keeping,), timeout=_CLOSE_S)
+        keeping.cancel()
+        freshening.cancel()
+        await asyncio.gather(keeping, freshening, return_exceptions=True)

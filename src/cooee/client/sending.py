@@ -1,0 +1,143 @@
+"""Writing messages: into the outbox first, durably, from where they are sent once (PROTOCOL.md §3)."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from cooee.client.errors import SendFailed, StoreError
+from cooee.client.ledger import Ledger, wall_ms
+from cooee.client.live import Live
+from cooee.client.model import Message, Pending
+from cooee.client.outbox import failed
+from cooee.client.turn import Turn
+from cooee.domain.errors import CooeeError
+from cooee.domain.ids import check_conversation_id, direct_conversation_id, is_user_id, uuid7
+from cooee.domain.message import CONTENT_TEXT
+
+_EXPIRY_CHECK_S = 600.0
+
+
+class Sending:
+    """The way into the outbox, and what becomes of what is in it. ``wake`` makes the connection look again."""
+
+    def __init__(self, ledger: Ledger, live: Live, wake: Callable[[], None]) -> None:
+        self._ledger = ledger
+        self._live = live
+        self._wake = wake
+
+    async def text(self, to: str, text: str, **fields: Any) -> Pending:
+        """Commit a text. ``fields``: further fields of `Pending`. Raises `SendFailed`, `StoreError`."""
+        conversation_id = self.conversation_id(to)
+        self._check_text(text)
+        now = wall_ms()
+        device_id = self._ledger.state.me.device_id
+        entry = Pending(new_id(now), conversation_id, device_id, now, CONTENT_TEXT, text, **fields)
+        entry = await self._ledger.run(self._ledger.store.put_pending, entry)
+        self._ledger.state.outbox.add(entry)
+        self._live.open(conversation_id, self._ledger.clock())
+        self._wake()
+        return entry
+
+    def conversation_id(self, to: str) -> str:
+        """Return the conversation with a user, or the conversation itself. Raises `SendFailed`."""
+        if is_user_id(to):
+            return direct_conversation_id(self._ledger.state.me.user_id, to)
+        try:
+            check_conversation_id(to)
+        except CooeeError as problem:
+            raise SendFailed(problem.code, f"{to!r} is no user and no conversation: {problem.message}") from None
+        return to
+
+    def _check_text(self, text: str) -> None:
+        if not text:
+            raise SendFailed("bad_frame", "the text is empty")
+        largest = self._live.limits.max_content_bytes
+        try:
+            size = len(text.encode())
+        except UnicodeEncodeError:
+            raise SendFailed("bad_frame", "the text is not valid Unicode") from None
+        if size > largest:
+            raise SendFailed("too_large", f"the text has {size} bytes, at most {largest} can be sent; split it")
+
+    def entries(self) -> Sequence[Pending]:
+        """Return the outbox in the order of writing."""
+        return sorted(self._ledger.state.outbox.entries(), key=lambda entry: entry.order)
+
+    async def retry(self, client_message_id: str) -> Pending:
+        """Send a failed message again, as a new one. Raises KeyError."""
+        former = self._failed(client_message_id)
+        now = wall_ms()
+        entry = msgspec.structs.replace(
+            former,
+            client_message_id=new_id(now),
+            device_id=self._ledger.state.me.device_id,
+            created_at=now,
+            status="pending",
+            code="",
+            reason="",
+        )
+        entry = await self._ledger.run(self._ledger.store.replace_pending, client_message_id, entry)
+        self._ledger.state.outbox.remove(client_message_id)
+        self._ledger.state.outbox.add(entry)
+        self._wake()
+        return entry
+
+    async def discard(self, client_message_id: str) -> None:
+        """Forget a failed message. Raises KeyError."""
+        self._failed(client_message_id)
+        await self._ledger.run(self._ledger.store.drop_pending, client_message_id)
+        self._ledger.state.outbox.remove(client_message_id)
+
+    def _failed(self, client_message_id: str) -> Pending:
+        entry = self._ledger.state.outbox.find_failed(client_message_id)
+        if entry is None:
+            raise KeyError(client_message_id)
+        return entry
+
+    async def find(self, client_message_id: str) -> Message | None:
+        """Return the message that an entry became, None while it waits.
+
+        Raises:
+            SendFailed: it failed, or nobody here ever wrote it.
+        """
+        outbox = self._ledger.state.outbox
+        if outbox.find(client_message_id) is not None:
+            return None
+        given_up = outbox.find_failed(client_message_id)
+        if given_up is not None:
+            raise SendFailed(given_up.code, given_up.reason)
+        sent = await self._ledger.run(self._ledger.store.find_sent, client_message_id)
+        if sent is None:
+            raise SendFailed("not_found", "no such message is known here")
+        return sent
+
+    async def give_up_foreign(self) -> None:
+        """Fail what another device id wrote: only that device could ask whether it was sent."""
+        me = self._ledger.state.me
+        reason = "the device it was written on is gone, so nobody can tell whether it was sent; look, and send it again"
+        foreign = [entry for entry in self.entries() if entry.device_id != me.device_id and entry.status == "pending"]
+        if foreign:
+            await self._fail([failed(entry, "device_changed", reason) for entry in foreign])
+
+    async def keep_fresh(self) -> None:
+        """Give up, now and then, what has waited for 29 days; runs until it is cancelled."""
+        while True:
+            with suppress(StoreError):
+                await self._fail(self._ledger.state.outbox.expired(wall_ms()))
+            await asyncio.sleep(_EXPIRY_CHECK_S)
+
+    async def _fail(self, entries: Iterable[Pending]) -> None:
+        def fill(turn: Turn) -> None:
+            for entry in entries:
+                turn.fail(entry)
+
+        await self._ledger.step(fill)
+
+
+def new_id(now_ms: int) -> str:
+    """Return a new clientMessageId."""
+    return uuid7(now_ms, secrets.randbits(74))
