@@ -12,6 +12,8 @@ from cooee.protocol.frames import AccountChanged
 from cooee.services.routes import Routes
 
 Changed = Literal["profile", "privacy", "contacts", "blocks", "devices"]
+_CACHED = frozenset({"profile", "privacy"})
+"""Changes of what gateways remember of a user. Contacts and blocks concern two users: their service tells of both."""
 
 
 class OwnState:
@@ -33,4 +35,6 @@ class OwnState:
         position = await self._preferences.note_change(device.user_id, "")
         body = msgspec.UNSET if account is None else msgspec.Raw(encode(account))
         frame = AccountChanged(changed, body, self._sync_token(position))
+        if changed in _CACHED:
+            self._routes.refresh((device.user_id,))
         self._routes.to_user(device.user_id, frame, except_device=device if spare else None)
