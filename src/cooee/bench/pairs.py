@@ -27,6 +27,9 @@ _decode = msgspec.json.Decoder(_Frame).decode
 class Pair:
     """A writer and a reader. ``window`` messages are on their way at any time, or ``rate`` a second."""
 
+    writer: LoadConnection | None = None
+    running = False
+
     def __init__(self, writer_id: str, reader_id: str, window: int, stats: "Stats") -> None:
         self.conversation_id = direct_conversation_id(writer_id, reader_id)
         self._window = window
@@ -36,8 +39,6 @@ class Pair:
         self._number = 0
         self._complete = 0
         self._covered = 0
-        self.writer: LoadConnection | None = None
-        self.running = False
 
     def start(self) -> None:
         """Fill the window."""
@@ -57,11 +58,11 @@ class Pair:
             f'"contentType":"text","content":"a message of usual length, about this long {name}"}}'.encode()
         )
 
-    def on_writer(self, _: LoadConnection, payload: bytes) -> None:
+    def on_writer(self, _connection: LoadConnection, payload: bytes) -> None:
         """Take an ack or a receipt; a receipt completes messages."""
         frame = _decode(payload)
         if frame.type == "ack":
-            _, sent_at = self._in_flight.popleft()
+            sent_at = self._in_flight.popleft()[1]
             self._sent_at[frame.sequence_number] = sent_at
             self._stats.acks.append(time.perf_counter() - sent_at)
             self._settle()

@@ -137,7 +137,7 @@ class ConversationList:
         marks = await self._sources.cursors.members(conversation_id)
         head = await self._sources.timeline.head(conversation_id)
         received = await self._sources.cursors.device(device, conversation_id)
-        members, all_of_them = self._told(device.user_id, scene, marks)
+        members, all_of_them = await self._told(device.user_id, scene, marks)
         return ConversationWatermarks(
             conversation_id,
             head.last,
@@ -166,7 +166,7 @@ class ConversationList:
         read = max(own.read, scene.floor - 1)
         unread = await sources.timeline.unread(conversation_id, device.user_id, read, last, UNREAD_CAP)
         message = newest.messages[-1] if newest.messages else None
-        members, all_of_them = self._told(device.user_id, scene, marks)
+        members, all_of_them = await self._told(device.user_id, scene, marks)
         own_flags = flags.get(conversation_id, _UNSET_FLAGS)
         role = scene.group.members[device.user_id].role if scene.group and device.user_id in scene.member_ids else None
         return http.Conversation(
@@ -191,19 +191,37 @@ class ConversationList:
             last_message=msgspec.Raw(codec.message_frame_for(device, message) if message else b"null"),
         )
 
-    def _told(
+    async def _told(
         self, user_id: str, scene: _Scene, marks: Mapping[str, Watermark]
     ) -> tuple[tuple[MemberWatermark, ...], Watermark | None]:
-        """Return the members' watermarks, or for a large group the minimum over the others."""
+        """Return the members' watermarks, or for a large group the minimum over the others.
+
+        What was before a member joined needs nothing from him. ``read`` is hidden where read receipts are off, on
+        either side; a member who hides his reading counts as one who has not read.
+        """
         if scene.ceiling is not None:
             return (), None
-        if scene.group is not None and is_large(len(scene.member_ids), self._limits.large_group_members):
-            return (), covers_all(marks, [member for member in scene.member_ids if member != user_id])
+        hidden = await self._hidden_readers(scene.member_ids)
         told = []
         for member in scene.member_ids:
             mark = marks.get(member, _NOTHING)
-            told.append(MemberWatermark(member, mark.delivered, mark.read))
-        return tuple(told), None
+            hides = member != user_id and not hidden.isdisjoint((member, user_id))
+            told.append(MemberWatermark(member, mark.delivered, 0 if hides else mark.read))
+        if scene.group is None or not is_large(len(scene.member_ids), self._limits.large_group_members):
+            return tuple(told), None
+        members = scene.group.members
+        floors = {
+            mark.user_id: Watermark().merge(
+                max(mark.delivered, members[mark.user_id].joined - 1), max(mark.read, members[mark.user_id].joined - 1)
+            )
+            for mark in told
+            if mark.user_id != user_id
+        }
+        return (), covers_all(floors, floors)
+
+    async def _hidden_readers(self, user_ids: Sequence[str]) -> frozenset[str]:
+        accounts = await self._sources.accounts.find_many(user_ids)
+        return frozenset(user for user, account in accounts.items() if not account.privacy.read_receipts)
 
     async def _scene(self, user_id: str, conversation_id: str) -> _Scene | None:
         if is_direct(conversation_id):

@@ -1,0 +1,77 @@
+"""A whole server's services over the memory adapters, composed by the application itself."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from cooee.adapters.memory.presence import MemoryPresence
+from cooee.adapters.memory.router import MemoryRouter
+from cooee.adapters.memory.sessions import MemorySessions
+from cooee.adapters.memory.store import MemoryStore
+from cooee.app.config import AccountsConfig, Config, LimitsConfig
+from cooee.app.house import House, Ports
+from cooee.domain.ids import DeviceRef
+from cooee.ports.accounts import Account, Privacy
+from cooee.ports.cursors import CursorUpdate
+from cooee.ports.devices import Device
+from cooee.protocol import frames
+from tests.fakes.clock import ManualClock
+
+
+class MemoryHouse:
+    """Services by name in `house`, stores in `store`, and what is needed to let people do things."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.store = store = MemoryStore()
+        self.clock = ManualClock()
+        config = Config(accounts=AccountsConfig(argon2_memory_kib=8, argon2_time_cost=1), limits=LimitsConfig(**limits))
+        self.house = House(
+            Ports(
+                accounts=store.accounts,
+                devices=store.devices,
+                contacts=store.contacts,
+                preferences=store.preferences,
+                credentials=store.credentials,
+                log=store.message_log,
+                timeline=store.timeline,
+                cursors=store.cursors,
+                groups=store.groups,
+                to_device=store.to_device,
+                push_queue=store.push_queue,
+                retention=store.retention,
+                sessions=MemorySessions(),
+                router=MemoryRouter(),
+                presence=MemoryPresence(),
+                clock=self.clock,
+            ),
+            config,
+        )
+
+    async def user(self, user_id: str, privacy: Privacy | None = None, devices: int = 1) -> DeviceRef:
+        """Make an account with devices ``d1`` …; return the first device."""
+        now = self.clock.wall_ms()
+        await self.store.accounts.create(Account(user_id, user_id.title(), "", now, privacy=privacy or Privacy()))
+        for number in range(1, devices + 1):
+            token = f"{user_id}{number}".encode()
+            device = Device(user_id, f"d{number}", "test", "test", token, now, now)
+            await self.store.devices.create(device)
+            await self.store.cursors.start_device(device.ref)
+        return DeviceRef(user_id, "d1")
+
+    async def send(self, sender: DeviceRef, conversation_id: str, text: str, **fields: Any) -> frames.Ack:
+        """Send a text and return its ack."""
+        self.clock.advance(0.01)
+        name = f"{sender.device_id}{self.clock.monotonic()}"
+        frame = frames.Send(name, "text", msgspec.Raw(msgspec.json.encode(text)), conversation_id, **fields)
+        ack = await self.house.messages.send_and_wait(sender, frame)
+        self.house.views.forget(conversation_id)
+        return ack
+
+    async def mark(self, device: DeviceRef, conversation_id: str, *, received: int = 0, read: int = 0) -> None:
+        """Move watermarks, past the service, as a store would see it."""
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        update = CursorUpdate(conversation_id, device.user_id, device.device_id, max(received, read), read)
+        self.store.cursors.advance(update, done.set_result)
+        await done
+        self.house.views.forget(conversation_id)
