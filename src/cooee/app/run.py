@@ -10,11 +10,15 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import structlog
 
 from cooee.app.config import Config
 from cooee.app.logs import configure_logs
 from cooee.app.wiring import Server, StoreFailed, open_server
+
+_OTHER_FILES = 256
+"""Files that are no client's connection: the store, libraries, administration."""
 
 _log = structlog.get_logger(__name__)
 
@@ -30,8 +34,7 @@ def run(config: Config) -> None:
         StartFailed: the port or the data folder is taken, or the store cannot be used.
     """
     configure_logs(config.log)
-    _raise_file_limit(config.limits.max_connections)
-    _runner()(_serve(config))
+    _runner()(_serve(_within_file_limit(config)))
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
@@ -120,11 +123,20 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _raise_file_limit(wanted: int) -> None:
+def _within_file_limit(config: Config) -> Config:
+    """Let the process open as many files as its connections need; take fewer connections where the system forbids it.
+
+    Beyond the limit the kernel would refuse connections without a word; so the server refuses them with one.
+    """
+    wanted = config.limits.max_connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    target = wanted + 256 if hard == resource.RLIM_INFINITY else min(wanted + 256, hard)
+    target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft < target:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
-    if max(soft, target) < wanted:
-        _log.info("the system lets this process open fewer files than limits.max_connections", files=max(soft, target))
+            soft = target
+    if soft >= wanted:
+        return config
+    connections = max(1, soft - _OTHER_FILES)
+    _log.info("the system limits open files, and so connections", files=soft, connections=connections)
+    return msgspec.structs.replace(config, limits=msgspec.structs.replace(config.limits, max_connections=connections))
