@@ -1,10 +1,15 @@
-"""The command line's entry: ``cooee``. Each group of commands is imported only when it is used."""
+"""The command line's entry: ``cooee``. Each command is imported only when it is used."""
 
 import importlib
+import io
 import sys
 from typing import Any
 
 import click
+
+from cooee.cli.choices import account_options, choices_of
+
+_INTERRUPTED = 130
 
 _COMMANDS = {
     "serve": ("cooee.cli.serve", "serve", "Run the chat server."),
@@ -14,13 +19,22 @@ _COMMANDS = {
     "login": ("cooee.cli.account", "login", "Log in on a server."),
     "logout": ("cooee.cli.account", "logout", "Log out and forget the token."),
     "whoami": ("cooee.cli.account", "whoami", "Say who is logged in, and where."),
-    "send": ("cooee.cli.chat", "send", "Send a message."),
-    "listen": ("cooee.cli.chat", "listen", "Show what arrives, and ticks as they change."),
-    "history": ("cooee.cli.chat", "history", "Show a conversation."),
-    "conversations": ("cooee.cli.chat", "conversations", "List conversations."),
+    "send": ("cooee.cli.send", "send", "Send a message."),
+    "listen": ("cooee.cli.listen", "listen", "Show what arrives, and ticks as they change."),
+    "history": ("cooee.cli.conversations", "history", "Show a conversation."),
+    "conversations": ("cooee.cli.conversations", "conversations", "List, mute, pin and archive conversations."),
+    "read": ("cooee.cli.conversations", "read", "Mark a conversation as read."),
+    "receipts": ("cooee.cli.conversations", "receipts", "Tell who received and who read a message."),
+    "delete": ("cooee.cli.conversations", "delete", "Delete a message for everyone."),
+    "outbox": ("cooee.cli.outbox", "outbox", "Messages that were not sent yet."),
     "groups": ("cooee.cli.groups", "groups", "Create and administer groups."),
-    "contacts": ("cooee.cli.people", "contacts", "Contacts and blocks."),
-    "devices": ("cooee.cli.people", "devices", "List and revoke devices."),
+    "contacts": ("cooee.cli.people", "contacts", "Your contacts."),
+    "blocks": ("cooee.cli.people", "blocks", "Whom you block."),
+    "users": ("cooee.cli.people", "users", "Find other users."),
+    "devices": ("cooee.cli.people", "devices", "List and revoke your devices."),
+    "profile": ("cooee.cli.own", "profile", "What others see of you, and who sees it."),
+    "account": ("cooee.cli.own", "account", "Your password, recovery codes and data; end your account."),
+    "completion": ("cooee.cli.completion", "completion", "Print a shell's completion script."),
 }
 
 
@@ -57,19 +71,49 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; whatever goes wrong ends in one sentence and an exit code, never in a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo(err=True)
+            raise click.exceptions.Exit(_INTERRUPTED) from None
+        except (click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as problem:  # noqa: BLE001  # the last one who can say it kindly
+            raise _told(problem, as_json=choices_of(ctx).as_json) from None
+
+
+def _told(problem: Exception, *, as_json: bool) -> click.ClickException:
+    """Return the sentence for ``problem``; usage errors of click's own stay as they are, but for JSON."""
+    if isinstance(problem, click.UsageError) and not as_json:
+        return problem
+    from cooee.cli.errors import explained  # noqa: PLC0415  # `cooee --help` needs none of it
+
+    error = explained(problem)
+    error.as_json = as_json
+    return error
+
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@account_options
 @click.version_option(package_name="cooee")
 def cli() -> None:
     """Cooee: real-time chat that you host yourself.
 
-    Start a server with `cooee serve`; then, in other terminals, `cooee register alice` and `cooee send bob hello`.
-    """
+    Start a server with `cooee serve`; then, in other terminals, `cooee register alice`, `cooee send bob hello` and
+    `cooee listen`. Several accounts can be logged in on one machine: --as NAME, before or after the command, says who
+    acts.
+
+    \b
+    Exit codes: 0 done; 1 refused, or not possible as things are; 2 wrong usage;
+                3 the server cannot be reached; 4 not logged in; 130 ended by Ctrl-C.
+    """  # noqa: D301  # click needs the character itself
 
 
 def main() -> Any:
-    """Run the command line; errors that are the user's to mend end in one line and exit code 1 (2 for usage)."""
-    try:
-        return cli(standalone_mode=True)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    """Run the command line and end the process with the exit code that errors.py documents."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what cannot be shown is written out, and nothing breaks
+    return cli()

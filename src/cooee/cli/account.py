@@ -1,0 +1,240 @@
+"""``cooee register``, ``login``, ``logout`` and ``whoami``."""
+
+import platform
+import shutil
+from contextlib import suppress
+
+import click
+import msgspec
+
+from cooee.cli.choices import account_options
+from cooee.cli.errors import NOT_LOGGED_IN, CliError
+from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.profile import checked_url, login_command
+from cooee.cli.render import safe, table
+from cooee.cli.secret_input import password, password_stdin
+from cooee.client import log_in as sdk_log_in
+from cooee.client import register as sdk_register
+from cooee.client.account import StoreLock, load_account, save_account
+from cooee.client.api import Api
+from cooee.client.errors import NotLoggedIn
+from cooee.client.model import Account
+from cooee.domain.errors import ErrorCode
+from cooee.domain.ids import is_user_id
+
+_DEVICE_NAME = click.option(
+    "--device-name", metavar="TEXT", help="How you tell your devices apart  [default: this machine's name]"
+)
+
+
+def checked_user(text: str) -> str:
+    """Return a userId, in lower case as all are.
+
+    Raises:
+        click.BadParameter: it cannot be one.
+    """
+    user_id = text.lower()
+    if not is_user_id(user_id):
+        raise click.BadParameter(
+            f"{text!r} cannot be a userId: 2 to 32 of a-z, 0-9, '_', '.' and '-', beginning with a letter or digit."
+        )
+    return user_id
+
+
+@click.command()
+@click.argument("user")
+@click.option("--display-name", metavar="TEXT", help="How others see you  [default: the userId]")
+@click.option("--invite", metavar="CODE", help="Where registration is by invite: the code you were given.")
+@_DEVICE_NAME
+@password_stdin
+@account_options
+@pass_invocation
+def register(
+    invocation: Invocation,
+    user: str,
+    display_name: str | None,
+    invite: str | None,
+    device_name: str | None,
+    password_stdin: bool,
+) -> None:
+    """Create the account USER and log in.
+
+    The password is asked for unseen. Example: cooee register alice
+    """
+    user_id = checked_user(user)
+    url = _server(invocation)
+    profile = invocation.profiles.for_log_in(user_id, url, invocation.profile)
+    secret = password(f"New password for {user_id}", from_stdin=password_stdin, confirm=True)
+
+    async def registering() -> Account:
+        await sdk_register(url, user_id, secret, display_name=display_name, invite=invite)
+        return await _log_in(invocation, profile, url, user_id, secret, device_name)
+
+    account = invocation.run(registering())
+    invocation.tell(
+        _account_record("registered", profile, account),
+        f"Registered {user_id} at {account.url} and logged in.",
+    )
+    _hint(invocation, profile)
+
+
+@click.command()
+@click.argument("user")
+@_DEVICE_NAME
+@password_stdin
+@account_options
+@pass_invocation
+def login(invocation: Invocation, user: str, device_name: str | None, password_stdin: bool) -> None:
+    """Log in as USER. Several accounts may be logged in on one machine.
+
+    Example: cooee login alice --url https://chat.example.org
+    """
+    user_id = checked_user(user)
+    url = _server(invocation)
+    profile = invocation.profiles.for_log_in(user_id, url, invocation.profile)
+    held = load_account(invocation.profiles.store(profile))
+    if held is not None and held.token and invocation.run(_valid(held)):
+        invocation.tell(
+            _account_record("logged_in", profile, held), f"{user_id} is logged in here already ({held.url})."
+        )
+        return
+    secret = password(f"Password for {user_id}", from_stdin=password_stdin)
+    account = invocation.run(_log_in(invocation, profile, url, user_id, secret, device_name))
+    invocation.tell(_account_record("logged_in", profile, account), f"Logged in as {user_id} at {account.url}.")
+    _hint(invocation, profile)
+
+
+@click.command()
+@click.option("--forget", is_flag=True, help="Forget the token here even if the server cannot be told.")
+@click.option("--erase", is_flag=True, help="Also erase the messages kept on this machine.")
+@account_options
+@pass_invocation
+def logout(invocation: Invocation, forget: bool, erase: bool) -> None:
+    """Log out: the server ends this device's token, and it is forgotten here.
+
+    The messages kept on this machine stay for the next log-in unless --erase is given.
+    """
+    chosen = invocation.login()
+
+    async def logging_out() -> None:
+        async with Api(chosen.url, chosen.token) as api:
+            await api.log_out()
+
+    if not forget:
+        with suppress(NotLoggedIn):  # the token had ended already
+            invocation.run(logging_out())
+    forget_token(invocation, chosen.profile, erase=erase)
+    invocation.tell(
+        {"type": "logged_out", "profile": chosen.profile, "userId": chosen.user_id or None, "url": chosen.url},
+        f"Logged out {chosen.user_id or 'the token'}.",
+    )
+
+
+def forget_token(invocation: Invocation, profile: str, *, erase: bool) -> None:
+    """Take the token out of a profile, or the whole profile from this machine."""
+    store = invocation.profiles.store(profile)
+    account = load_account(store)
+    if account is None:
+        return
+    if erase:
+        StoreLock(store).release()  # nobody else writes there now
+        shutil.rmtree(store)
+    else:
+        save_account(store, msgspec.structs.replace(account, token=""))
+
+
+@click.command()
+@click.option("--all", "everybody", is_flag=True, help="List the accounts of this machine; asks no server.")
+@account_options
+@pass_invocation
+def whoami(invocation: Invocation, everybody: bool) -> None:
+    """Say who is logged in, and where; the server is asked whether that still holds."""
+    if everybody:
+        _list_accounts(invocation)
+        return
+    chosen = invocation.login()
+
+    async def asking(api: Api) -> None:
+        me = await api.me()
+        device = next((device for device in await api.devices() if device.current), None)
+        fields = {
+            "profile": chosen.profile,
+            "url": chosen.url,
+            "userId": me.user_id,
+            "displayName": me.display_name,
+            "deviceId": device.device_id if device else chosen.device_id,
+            "deviceName": device.name if device else None,
+            "admin": me.admin,
+        }
+        name = "" if me.display_name == me.user_id else f" ({safe(me.display_name)})"
+        invocation.tell(
+            {"type": "account", **fields},
+            f"{me.user_id}{name} at {chosen.url}",
+            f"device {fields['deviceId']} ({safe(str(fields['deviceName']))}), profile {chosen.profile}",
+        )
+
+    invocation.call(asking)
+
+
+def _list_accounts(invocation: Invocation) -> None:
+    accounts = invocation.profiles.all()
+    for profile, account in accounts.items():
+        invocation.tell(_account_record("account", profile, account) | {"loggedIn": bool(account.token)})
+    rows = [
+        (profile, account.user_id, account.url, "yes" if account.token else f"no: {login_command(profile, account)}")
+        for profile, account in accounts.items()
+    ]
+    invocation.say(*table(invocation.look, ("PROFILE", "USER", "SERVER", "LOGGED IN"), rows))
+    if not accounts:
+        invocation.note("There is no account on this machine; `cooee register NAME` makes one.")
+
+
+def _server(invocation: Invocation) -> str:
+    return checked_url(invocation.url) if invocation.url else invocation.profiles.default_url()
+
+
+async def _log_in(
+    invocation: Invocation, profile: str, url: str, user_id: str, secret: str, device_name: str | None
+) -> Account:
+    try:
+        return await sdk_log_in(
+            url,
+            user_id,
+            secret,
+            store=invocation.profiles.store(profile),
+            device_name=device_name or f"cooee on {platform.node() or 'a terminal'}"[:64],
+            device_type="cli",
+        )
+    except NotLoggedIn as refusal:
+        text = refusal.message[:1].upper() + refusal.message[1:]
+        raise CliError(f"{text}.", NOT_LOGGED_IN, code=ErrorCode.UNAUTHORIZED.value) from None
+
+
+async def _valid(account: Account) -> bool:
+    try:
+        async with Api(account.url, account.token) as api:
+            await api.me()
+    except NotLoggedIn:
+        return False
+    return True
+
+
+def _account_record(kind: str, profile: str, account: Account) -> dict[str, str]:
+    return {
+        "type": kind,
+        "profile": profile,
+        "url": account.url,
+        "userId": account.user_id,
+        "deviceId": account.device_id,
+    }
+
+
+def _hint(invocation: Invocation, profile: str) -> None:
+    others = [name for name in invocation.profiles.logged_in() if name != profile]
+    if others:
+        invocation.note(
+            f"{', '.join([profile, *others])} are logged in here: say who acts with --as, as in "
+            f"`cooee --as {profile} listen`,\nor for this terminal: export COOEE_PROFILE={profile}"
+        )
+    else:
+        invocation.note("Next: `cooee listen` shows what arrives, `cooee send NAME hello` sends.")

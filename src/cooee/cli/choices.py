@@ -1,0 +1,62 @@
+"""What is chosen before or after a command's name: whose account, which server, and whether JSON is written."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Choices:
+    """The choices of one call of the command line."""
+
+    def __init__(self) -> None:
+        self.profile: str | None = None
+        self.url: str | None = None
+        self.as_json = False
+
+
+def choices_of(context: click.Context) -> Choices:
+    """Return the choices of the call that ``context`` belongs to."""
+    return context.find_root().ensure_object(Choices)
+
+
+def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def keep(context: click.Context, _: click.Parameter, value: Any) -> Any:
+        if value:
+            setattr(choices_of(context), name, value)
+        return value
+
+    return keep
+
+
+_AS = click.option(
+    "--as",
+    "--profile",
+    "profile",
+    metavar="NAME",
+    expose_value=False,
+    callback=_keep("profile"),
+    help="The account of this machine to use  [COOEE_PROFILE; else the only one logged in]",
+)
+_URL = click.option(
+    "--url",
+    metavar="URL",
+    expose_value=False,
+    callback=_keep("url"),
+    help="The server: of the account to use, or of a new one  [COOEE_URL; http://127.0.0.1:8080]",
+)
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep("as_json"),
+    is_eager=True,
+    help="Write one JSON object a line.",
+)
+
+
+def account_options(command: Command) -> Command:
+    """Add ``--as``, ``--url`` and ``--json``, which mean the same before and after the command's name."""
+    return _AS(_URL(json_option(command)))

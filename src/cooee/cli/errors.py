@@ -1,0 +1,127 @@
+"""How a command ends: the exit codes, and one sentence for everything that can go wrong.
+
+| code | meaning |
+|---|---|
+| 0 | done |
+| 1 | the server refused, or the state of things does not allow it |
+| 2 | wrong usage |
+| 3 | the server cannot be reached |
+| 4 | not logged in |
+| 130 | ended by Ctrl-C |
+"""
+
+import json
+import sys
+from typing import IO, Any
+
+import click
+
+from cooee.client import errors as client
+from cooee.domain.errors import CooeeError, ErrorCode
+
+REFUSED = 1
+USAGE = 2
+UNREACHABLE = 3
+NOT_LOGGED_IN = 4
+INTERRUPTED = 130
+
+_NEXT = {
+    ErrorCode.BLOCKED: "One of you blocks the other; `cooee blocks` lists whom you block.",
+    ErrorCode.NOT_A_MEMBER: "`cooee conversations` lists the ones you are in.",
+    ErrorCode.RATE_LIMITED: "Wait a little, then try again.",
+    ErrorCode.UNAVAILABLE: "Try again in a moment.",
+    ErrorCode.INTERNAL: "Try again; if it stays, the server's log says more.",
+    ErrorCode.TOO_LARGE: "Make it smaller.",
+}
+
+
+class CliError(click.ClickException):
+    """The end of a command that failed; with ``--json`` it is one JSON object on standard error.
+
+    ``code`` is one of PROTOCOL.md §10 or ``unreachable``, ``timeout``, ``store``, ``state``, ``usage``, ``defect``.
+    """
+
+    as_json = False
+
+    def __init__(self, message: str, exit_code: int = REFUSED, *, code: str = "state", **extra: Any) -> None:
+        super().__init__(message)
+        self.exit_code: int = exit_code  # type: ignore[misc]  # click has one per class
+        self.code = code
+        self.extra = extra
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the sentence, or the JSON object, to standard error."""
+        if not self.as_json:
+            click.echo(f"cooee: {self.format_message()}", file=file or sys.stderr)
+            return
+        body = {"type": "error", "code": self.code, "message": self.message, "exitCode": self.exit_code, **self.extra}
+        click.echo(json.dumps(body), file=file or sys.stderr)
+
+
+def not_logged_in(message: str) -> CliError:
+    """Build the error for a command that needs an account."""
+    return CliError(message, NOT_LOGGED_IN, code=ErrorCode.UNAUTHORIZED.value)
+
+
+def usage(message: str) -> CliError:
+    """Build the error for arguments that make no sense together."""
+    return CliError(message, USAGE, code="usage")
+
+
+def explained(problem: Exception) -> CliError:
+    """Turn any exception into the sentence and the exit code it ends with. Never raises."""
+    match problem:
+        case CliError():
+            return problem
+        case click.ClickException():
+            return CliError(_sentence(problem.format_message()), problem.exit_code, code="usage")
+        case ExceptionGroup():
+            return explained(problem.exceptions[0])
+        case client.CooeeClientError():
+            return _of_sdk(problem)
+        case CooeeError():
+            return CliError(_with_next(problem.message, problem.code), code=problem.code.value)
+        case TimeoutError():
+            return CliError("The server did not answer in time; try again.", UNREACHABLE, code="timeout")
+        case OSError():
+            return CliError(_sentence(_os_text(problem)))
+    return CliError(f"This should not happen, please report it: {type(problem).__name__}: {problem}", code="defect")
+
+
+def _of_sdk(problem: client.CooeeClientError) -> CliError:
+    match problem:
+        case client.NotLoggedIn():
+            return not_logged_in(_sentence(f"{problem.message}; `cooee login` logs in"))
+        case client.ServerError():
+            return _refused(problem)
+        case client.SendFailed():
+            return CliError(_with_next(problem.message, problem.code), code=problem.code)
+        case client.ConnectionFailed():
+            return CliError(_sentence(str(problem)), UNREACHABLE, code="unreachable")
+        case client.Stopped():
+            return not_logged_in(_sentence(f"the server closed the connection for good: {problem}"))
+    return CliError(_sentence(str(problem)), code="store")
+
+
+def _refused(problem: client.ServerError) -> CliError:
+    extra = {} if problem.retry_after_ms is None else {"retryAfterMs": problem.retry_after_ms}
+    text = problem.message
+    if problem.retry_after_ms:
+        text = f"{text}; again possible in {max(1, round(problem.retry_after_ms / 1000))} s"
+    return CliError(_with_next(text, problem.code), code=problem.code, **extra)
+
+
+def _with_next(message: str, code: str) -> str:
+    known = _NEXT.get(ErrorCode(code)) if code in list(ErrorCode) else None
+    sentence = _sentence(message)
+    return f"{sentence} {known}" if known else sentence
+
+
+def _os_text(problem: OSError) -> str:
+    where = f"{problem.filename}: " if problem.filename else ""
+    return f"{where}{problem.strerror or problem}"
+
+
+def _sentence(text: str) -> str:
+    text = text.strip() or "it failed"
+    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

@@ -1,0 +1,94 @@
+"""``cooee listen``: what arrives, and ticks as they change, until Ctrl-C."""
+
+import asyncio
+from contextlib import aclosing
+
+import click
+import msgspec
+
+from cooee.cli.choices import account_options
+from cooee.cli.errors import CliError
+from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.profile import Login
+from cooee.cli.screen import Screen
+from cooee.cli.targets import find_conversation
+from cooee.client import Client, ConnectionFailed
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What to listen to, and for how long (s)."""
+
+    conversations: tuple[str, ...]
+    only_new: bool
+    seconds: float | None
+    retry: bool
+
+
+@click.command()
+@click.argument("conversations", nargs=-1)
+@click.option("--no-read", is_flag=True, help="Do not mark as read what is shown.")
+@click.option("--new", "only_new", is_flag=True, help="Do not show first what is unread already.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N messages from others.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End after this time.")
+@click.option("--retry", is_flag=True, help="Keep trying when the server cannot be reached at the start.")
+@account_options
+@pass_invocation
+def listen(
+    invocation: Invocation,
+    conversations: tuple[str, ...],
+    no_read: bool,
+    only_new: bool,
+    count: int | None,
+    timeout: float | None,
+    retry: bool,
+) -> None:
+    """Show messages, ticks, typing and presence as they come, until Ctrl-C.
+
+    Only of the CONVERSATIONS (users or groups) named, if any are. What is shown is marked as read unless --no-read is
+    given. First comes what is unread already. A lost connection comes back by itself.
+
+    \b
+    Examples: cooee listen
+              cooee listen --json --no-read | jq -r 'select(.type == "message").text'
+    """  # noqa: D301  # click needs the character itself
+    chosen = invocation.login()
+    wanted = Wanted(conversations, only_new, timeout, retry)
+    screen = Screen(invocation, read=not no_read, count=count, must_connect=not retry)
+    invocation.run(_listen(chosen, screen, wanted))
+    if not screen.full and count is not None:
+        raise CliError("The time was over before the messages came.", code="timeout")
+
+
+async def _listen(chosen: Login, screen: Screen, wanted: Wanted) -> None:
+    async with Client(chosen.url, store=chosen.store, token=chosen.token, follow_large_groups=True) as client:
+        limit = asyncio.timeout(wanted.seconds)
+        try:
+            async with limit, aclosing(client.events()) as events:
+                await _begin(client, screen, wanted)
+                async for event in events:
+                    await screen.show(event)
+                    if screen.full:
+                        return
+        except TimeoutError:
+            if not limit.expired():
+                raise
+
+
+async def _begin(client: Client, screen: Screen, wanted: Wanted) -> None:
+    try:
+        views = await client.conversations()
+    except ConnectionFailed:
+        if not wanted.retry:
+            raise
+        views = []
+    screen.open(client, views)
+
+    async def titles() -> dict[str, str]:
+        return screen.naming.titles
+
+    if wanted.conversations:
+        me = client.me.user_id
+        screen.only = frozenset([await find_conversation(text, me, titles) for text in wanted.conversations])
+    if not wanted.only_new:
+        await screen.show_unread(views)
+    await screen.watch()

@@ -1,0 +1,184 @@
+"""``cooee contacts``, ``blocks``, ``users`` and ``devices``."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import click
+
+from cooee.cli.account import checked_user
+from cooee.cli.choices import account_options
+from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.records import record
+from cooee.cli.render import clock, safe, table
+from cooee.client.api import Api
+from cooee.protocol import http
+
+_USERS = click.argument("users", nargs=-1, required=True)
+
+
+@click.group(invoke_without_command=True)
+@account_options
+@click.pass_context
+def contacts(context: click.Context) -> None:
+    """Your contacts. Without a command: list them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_contacts)
+
+
+@contacts.command("list")
+@account_options
+@pass_invocation
+def list_contacts(invocation: Invocation) -> None:
+    """List your contacts."""
+    _show_users(invocation, "contact", invocation.call(lambda api: api.contacts()))
+
+
+@contacts.command("add")
+@_USERS
+@account_options
+@pass_invocation
+def add_contact(invocation: Invocation, users: tuple[str, ...]) -> None:
+    """Make USERS your contacts."""
+    _each(invocation, users, "contact_added", "{} is a contact now.", lambda api, user: api.add_contact(user))
+
+
+@contacts.command("remove")
+@_USERS
+@account_options
+@pass_invocation
+def remove_contact(invocation: Invocation, users: tuple[str, ...]) -> None:
+    """Make USERS no contacts any more."""
+    _each(
+        invocation, users, "contact_removed", "{} is no contact any more.", lambda api, user: api.remove_contact(user)
+    )
+
+
+@click.group(invoke_without_command=True)
+@account_options
+@click.pass_context
+def blocks(context: click.Context) -> None:
+    """Whom you block: no direct messages either way, no presence. Without a command: list them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_blocks)
+
+
+@blocks.command("list")
+@account_options
+@pass_invocation
+def list_blocks(invocation: Invocation) -> None:
+    """List whom you block."""
+    _show_users(invocation, "block", invocation.call(lambda api: api.blocks()))
+
+
+@blocks.command("add")
+@_USERS
+@account_options
+@pass_invocation
+def add_block(invocation: Invocation, users: tuple[str, ...]) -> None:
+    """Block USERS."""
+    _each(invocation, users, "blocked", "{} is blocked.", lambda api, user: api.block(user))
+
+
+@blocks.command("remove")
+@_USERS
+@account_options
+@pass_invocation
+def remove_block(invocation: Invocation, users: tuple[str, ...]) -> None:
+    """Block USERS no longer."""
+    _each(invocation, users, "unblocked", "{} is not blocked any more.", lambda api, user: api.unblock(user))
+
+
+@click.group()
+@account_options
+def users() -> None:
+    """Find other users."""
+
+
+@users.command()
+@click.argument("query")
+@account_options
+@pass_invocation
+def search(invocation: Invocation, query: str) -> None:
+    """Find users whose userId or name begins with QUERY (3 characters at least, 20 users at most)."""
+    found = invocation.call(lambda api: api.search_users(query))
+    _show_users(invocation, "user", found)
+    if not found:
+        invocation.note("Nobody was found.")
+
+
+@users.command()
+@click.argument("user")
+@account_options
+@pass_invocation
+def show(invocation: Invocation, user: str) -> None:
+    """Show what a user tells of himself."""
+    user_id = checked_user(user)
+    found = invocation.call(lambda api: api.user(user_id))
+    about = (safe(found.about),) if found.about else ()
+    invocation.tell(record("user", found), f"{found.user_id} ({safe(found.display_name)})", *about)
+
+
+@click.group(invoke_without_command=True)
+@account_options
+@click.pass_context
+def devices(context: click.Context) -> None:
+    """Your devices. Without a command: list them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_devices)
+
+
+@devices.command("list")
+@account_options
+@pass_invocation
+def list_devices(invocation: Invocation) -> None:
+    """List your devices."""
+    found = invocation.call(lambda api: api.devices())
+    for device in found:
+        invocation.tell(record("device", device))
+    now = invocation.now
+    rows = [
+        (device.device_id, safe(device.name), safe(device.type), clock(device.last_seen, now), _state(device))
+        for device in found
+    ]
+    invocation.say(*table(invocation.look, ("DEVICE", "NAME", "TYPE", "LAST SEEN", ""), rows))
+
+
+@devices.command()
+@click.argument("device")
+@account_options
+@pass_invocation
+def revoke(invocation: Invocation, device: str) -> None:
+    """Log DEVICE out for good; its connections are closed at once."""
+    invocation.call(lambda api: api.revoke_device(device))
+    invocation.tell({"type": "device_revoked", "deviceId": device}, f"Revoked {safe(device)}.")
+
+
+def _state(device: http.Device) -> str:
+    if device.current:
+        return "this one"
+    return "" if device.logged_in else "logged out"
+
+
+def _show_users(invocation: Invocation, kind: str, found: Sequence[http.User]) -> None:
+    for user in found:
+        invocation.tell(record(kind, user))
+    rows = [
+        (user.user_id, "(deleted)" if user.deleted else safe(user.display_name), safe(user.about)) for user in found
+    ]
+    invocation.say(*table(invocation.look, ("USER", "NAME", "ABOUT"), rows))
+
+
+def _each(
+    invocation: Invocation,
+    users: Sequence[str],
+    kind: str,
+    text: str,
+    change: Callable[[Api, str], Awaitable[None]],
+) -> None:
+    user_ids = [checked_user(user) for user in users]
+
+    async def changing(api: Api) -> None:
+        for user_id in user_ids:
+            await change(api, user_id)
+            invocation.tell({"type": kind, "userId": user_id}, text.format(user_id))
+
+    invocation.call(changing)

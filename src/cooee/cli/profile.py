@@ -1,0 +1,184 @@
+"""Where the accounts of this machine are kept, and which of them a command uses.
+
+Each account has a folder of its own, its *profile*: ``<home>/profiles/<name>/`` with the SDK's store. ``<home>`` is
+``COOEE_HOME``, else the platform's folder for an application's state. A profile is named after its user unless ``--as``
+names it. Which one a command uses: ``--as NAME``, else ``COOEE_TOKEN``, else ``COOEE_PROFILE``, else the only one that
+is logged in; with several nobody is guessed.
+"""
+
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from cooee.cli.errors import CliError, not_logged_in, usage
+from cooee.client.account import load_account
+from cooee.client.errors import StoreUnusable
+from cooee.client.model import Account
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_URL = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?", re.ASCII | re.IGNORECASE)
+
+
+class Login(msgspec.Struct, frozen=True):
+    """The account that a command uses. ``user_id`` is empty when only a token was given (``COOEE_TOKEN``)."""
+
+    profile: str
+    url: str
+    user_id: str
+    device_id: str
+    token: str
+    store: Path
+
+    def __repr__(self) -> str:
+        return f"Login({self.profile} at {self.url})"
+
+
+def home(environment: Mapping[str, str], platform: str = sys.platform) -> Path:
+    """Return the folder of all accounts; it need not exist."""
+    if environment.get("COOEE_HOME"):
+        return Path(environment["COOEE_HOME"]).expanduser()
+    if platform == "win32":
+        return Path(environment.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "cooee"
+    if platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "cooee"
+    return Path(environment.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "cooee"
+
+
+def checked_url(url: str) -> str:
+    """Return ``url`` without a slash at its end.
+
+    Raises:
+        CliError: it is not an http or https URL.
+    """
+    if not _URL.fullmatch(url):
+        raise usage(f"{url!r} is not a server's URL; write it like {DEFAULT_URL} or https://chat.example.org.")
+    return url.rstrip("/")
+
+
+def checked_name(name: str) -> str:
+    """Return ``name`` if a profile may be called so.
+
+    Raises:
+        CliError: it is not 1 to 64 letters, digits, dots, dashes and underscores.
+    """
+    if not _NAME.fullmatch(name):
+        raise usage(f"{name!r} cannot name a profile; use letters, digits, '.', '-' and '_'.")
+    return name
+
+
+class Profiles:
+    """The profiles of this machine."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = os.environ if environment is None else environment
+        self.home = home(self._environment)
+
+    def store(self, name: str) -> Path:
+        """Return a profile's folder; it need not exist."""
+        return self.home / "profiles" / checked_name(name)
+
+    def all(self) -> dict[str, Account]:
+        """Return the account of each profile, by name; profiles whose account cannot be read are left out."""
+        folder = self.home / "profiles"
+        found = {}
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            try:
+                account = load_account(path)
+            except StoreUnusable:
+                continue
+            if account is not None and _NAME.fullmatch(path.name):
+                found[path.name] = account
+        return found
+
+    def logged_in(self) -> list[str]:
+        """Return the names of the profiles that hold a token."""
+        return [name for name, account in self.all().items() if account.token]
+
+    def default_url(self) -> str:
+        """Return where a new account is looked for when ``--url`` does not say."""
+        return checked_url(self._environment.get("COOEE_URL") or DEFAULT_URL)
+
+    def login(self, wanted: str | None, url: str | None = None) -> Login:
+        """Return the account to use; with several, ``url`` tells the one of that server.
+
+        Raises:
+            CliError: exit 4 when nobody (or not the wanted one) is logged in, exit 2 when there are several.
+        """
+        token = self._environment.get("COOEE_TOKEN", "")
+        if not wanted and token:
+            return self._by_token(token, url)
+        at = checked_url(url) if url else None
+        name = self.named(wanted or self._environment.get("COOEE_PROFILE") or self._only(at))
+        account = load_account(self.store(name))
+        if account is None:
+            raise not_logged_in(f"There is no account {name!r} on this machine; log in first: cooee login {name}")
+        if at and account.url != at:
+            raise usage(f"The profile {name!r} is {account.user_id}'s at {account.url}, not at {at}.")
+        if not account.token:
+            raise not_logged_in(f"{account.user_id} is logged out; log in again: {login_command(name, account)}")
+        return Login(name, account.url, account.user_id, account.device_id, account.token, self.store(name))
+
+    def named(self, wanted: str) -> str:
+        """Return the profile that ``wanted`` means: its name, or the user of one profile alone."""
+        if self.store(wanted).is_dir():
+            return wanted
+        of_user = [name for name, account in self.all().items() if account.user_id == wanted]
+        return of_user[0] if len(of_user) == 1 else wanted
+
+    def for_log_in(self, user_id: str, url: str, wanted: str | None) -> str:
+        """Return the profile in which ``user_id`` of the server ``url`` logs in; a new one if need be.
+
+        Raises:
+            CliError: the wanted profile is somebody else's.
+        """
+        accounts = self.all()
+        wanted = wanted or self._environment.get("COOEE_PROFILE") or None
+        if wanted is not None:
+            owner = accounts.get(checked_name(wanted))
+            if owner is not None and (owner.user_id, owner.url) != (user_id, url):
+                raise CliError(
+                    f"The profile {wanted!r} is {owner.user_id}'s at {owner.url}; choose another name with --as, "
+                    f"or leave --as out."
+                )
+            return wanted
+        mine = [name for name, account in accounts.items() if (account.user_id, account.url) == (user_id, url)]
+        if mine:
+            return mine[0]
+        names = (user_id, *(f"{user_id}-{count}" for count in range(2, 1000)))
+        return next(name for name in names if name not in accounts)
+
+    def _only(self, at: str | None) -> str:
+        known = {name: account for name, account in self.all().items() if at in (None, account.url)}
+        names = [name for name, account in known.items() if account.token]
+        if len(names) == 1:
+            return names[0]
+        if names:
+            raise usage(
+                f"Several accounts are logged in here ({', '.join(names)}); say which: cooee --as {names[0]} …, "
+                f"or for this terminal: export COOEE_PROFILE={names[0]}"
+            )
+        if len(known) == 1:
+            return next(iter(known))
+        where = f" at {at}" if at else ""
+        raise not_logged_in(
+            f"Nobody is logged in here{where}; create an account with `cooee register NAME` "
+            "or log in with `cooee login NAME`."
+        )
+
+    def _by_token(self, token: str, url: str | None) -> Login:
+        where = checked_url(url) if url else self.default_url()
+        digest = hashlib.sha256(f"{where} {token}".encode()).hexdigest()[:16]
+        return Login("COOEE_TOKEN", where, "", "", token, self.home / "tokens" / digest)
+
+
+def login_command(name: str, account: Account) -> str:
+    """Return the command that logs ``account`` in again."""
+    options = "" if name == account.user_id else f"--as {name} "
+    where = "" if account.url == DEFAULT_URL else f" --url {account.url}"
+    return f"cooee {options}login {account.user_id}{where}"

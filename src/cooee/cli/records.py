@@ -1,0 +1,102 @@
+"""What ``--json`` writes: one object a line, each with its ``type``; docs/cli.md lists types and fields.
+
+Names are camel case as on the wire, times in ms since the Unix epoch. Fields may be added, never renamed.
+"""
+
+from typing import Any
+
+import msgspec
+
+from cooee.client import events
+from cooee.client.model import Message, Pending
+
+Record = dict[str, Any]
+
+
+def record(kind: str, body: msgspec.Struct, **more: Any) -> Record:
+    """Return a body of the HTTP API as an object of type ``kind``."""
+    return {"type": kind, **msgspec.json.decode(msgspec.json.encode(body)), **more}
+
+
+def message(told: Message, me: str, status: str | None = None) -> Record:
+    """Return a message. ``status`` (``sent``, ``delivered``, ``read``) stands with own messages where it is known."""
+    fields = {
+        "type": "message",
+        "conversationId": told.conversation_id,
+        "sequenceNumber": told.sequence_number,
+        "messageId": told.message_id,
+        "senderId": told.sender_id,
+        "senderDeviceId": told.sender_device_id,
+        "clientMessageId": told.client_message_id,
+        "timestamp": told.timestamp,
+        "contentType": told.content_type,
+        "content": told.content,
+        "text": told.text,
+        "own": told.sender_id == me,
+        "replyTo": told.reply_to,
+        "mentions": list(told.mentions),
+        "silent": told.silent,
+    }
+    return fields | ({"status": status} if status else {})
+
+
+def pending(kept: Pending) -> Record:
+    """Return a message of the outbox; ``status`` is ``pending`` or ``failed``, then ``code`` and ``reason`` say why."""
+    return {
+        "type": "pending",
+        "clientMessageId": kept.client_message_id,
+        "conversationId": kept.conversation_id,
+        "createdAt": kept.created_at,
+        "text": kept.text,
+        "status": kept.status,
+        "code": kept.code or None,
+        "reason": kept.reason or None,
+    }
+
+
+def tick(changed: events.TickChanged) -> Record:
+    """Return a change of ticks; ``delivered`` and ``read`` hold for all own messages up to ``sequenceNumber``."""
+    return {
+        "type": "tick",
+        "conversationId": changed.conversation_id,
+        "status": changed.status,
+        "sequenceNumber": changed.sequence_number,
+        "clientMessageId": changed.client_message_id,
+        "code": changed.code,
+        "reason": changed.reason,
+    }
+
+
+def event(told: events.Event, me: str) -> Record | None:
+    """Return the object of an event; None for what only an application's state is about."""
+    match told:
+        case Message():
+            return message(told, me)
+        case events.TickChanged():
+            return tick(told)
+        case events.MessageDeleted():
+            return {
+                "type": "deleted",
+                "conversationId": told.conversation_id,
+                "sequenceNumber": told.sequence_number,
+                "by": told.by,
+            }
+        case events.Typing():
+            return {
+                "type": "typing",
+                "conversationId": told.conversation_id,
+                "userId": told.user_id,
+                "status": told.status,
+                "kind": told.kind,
+            }
+        case events.Presence():
+            return {"type": "presence", "userId": told.user_id, "status": told.status, "lastSeen": told.last_seen}
+        case events.ConnectionState():
+            return {
+                "type": "connection",
+                "state": told.state,
+                "transport": told.transport,
+                "retryInMs": told.retry_in_ms,
+                "reason": told.reason,
+            }
+    return None
