@@ -58,9 +58,10 @@ class House:
         accounts: AccountSettings | None = None,
         user_search: bool = True,
         passwords: PasswordSettings = CHEAP,
+        clock: ManualClock | None = None,
     ) -> None:
         self.store = store
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.limits = limits or Limits()
         self.budgets = Budgets(self.limits, self.clock.monotonic, exempt)
         self.sessions = MemorySessions()

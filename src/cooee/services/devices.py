@@ -1,7 +1,6 @@
 """Devices: log in, be known by a token, log out, be revoked (PROTOCOL.md §11)."""
 
 import hmac
-from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -23,6 +22,8 @@ from cooee.services.own_state import OwnState
 from cooee.services.passwords import Passwords
 from cooee.services.routes import Routes
 from cooee.services.secrets import hash_token, new_device_id, new_token
+from cooee.services.steady_time import SteadyTime
+from cooee.services.token_cache import TokenCache
 
 _DAY_MS = 86_400_000
 _TOUCH_AFTER_MS = 3_600_000
@@ -40,11 +41,15 @@ class DeviceStores(NamedTuple):
 
 
 class DeviceSettings(msgspec.Struct, frozen=True):
-    """Days until an unused device ends, seconds a token is believed without a look at the store, tokens so kept."""
+    """Days until an unused device ends, seconds a token is believed without a look at the store, tokens so kept.
+
+    For the first ``settle_s`` seconds nothing is revoked as idle: a clock that was wrong at boot is set right by then.
+    """
 
     token_idle_days: int = 90
     cache_s: float = 5.0
     cached_tokens: int = 50_000
+    settle_s: float = 600.0
 
 
 class Login(NamedTuple):
@@ -100,9 +105,9 @@ class DeviceService:
         self._own_state = own_state
         self._clock = clock
         self._settings = settings
-        self._known: OrderedDict[bytes, tuple[Device, float]] = OrderedDict()
-        self._seen: dict[DeviceRef, int] = {}
-        self._revision = 0
+        self._known = TokenCache(clock, settings.cache_s, settings.cached_tokens)
+        self._steady = SteadyTime(clock)
+        self._seen: set[DeviceRef] = set()
 
     async def log_in(self, login: Login) -> tuple[str, Device]:
         """Check name and password and return a new token with its device.
@@ -141,17 +146,14 @@ class DeviceService:
             CooeeError: ``unauthorized``.
         """
         token_hash = hash_token(token)
-        known = self._known.get(token_hash)
-        if known is not None and known[1] > self._clock.monotonic():
-            self.note_seen(known[0])
-            return known[0]
-        return await self._look_up(token_hash)
+        device = self._known.find(token_hash) or await self._look_up(token_hash)
+        self.note_seen(device)
+        return device
 
     def note_seen(self, device: Device) -> None:
         """Note that the device was here now; written by `tend`, at most once an hour."""
-        now = self._clock.wall_ms()
-        if now - device.last_seen > _TOUCH_AFTER_MS:
-            self._seen[device.ref] = now
+        if self._steady.now_ms() - device.last_seen > _TOUCH_AFTER_MS:
+            self._seen.add(device.ref)
 
     async def of_user(self, user_id: str) -> Sequence[Device]:
         """Return the user's devices, oldest first."""
@@ -193,13 +195,16 @@ class DeviceService:
     async def tend(self) -> int:
         """Write when devices were last seen, and revoke those idle for too long; return how many. Run now and then.
 
-        A device with a live connection is not idle, however long ago it logged in.
+        A device with a live connection is not idle, however long ago it logged in; and a clock that jumps ahead makes
+        nobody idle.
         """
-        now = self._clock.wall_ms()
-        seen, self._seen = self._seen, {}
+        now = self._steady.now_ms()
+        seen, self._seen = self._seen, set()
         if seen:
             await self._devices.touch(tuple(seen), now)
         revoked = 0
+        if self._steady.age_s < self._settings.settle_s:
+            return revoked
         while idle := await self._devices.idle_since(now - self._settings.token_idle_days * _DAY_MS, _SWEEP):
             online = await self._sessions.of_users(tuple({device.user_id for device in idle}))
             live = {DeviceRef(entry.user_id, entry.device_id) for entries in online.values() for entry in entries}
@@ -211,9 +216,7 @@ class DeviceService:
 
     def forget_users(self, user_ids: Collection[str]) -> None:
         """Look these users' tokens up anew: something about their devices changed, here or on another server."""
-        self._revision += 1
-        for token_hash in [key for key, (device, _) in self._known.items() if device.user_id in user_ids]:
-            del self._known[token_hash]
+        self._known.forget(user_ids)
 
     async def _proven(self, user_id: str, password: str) -> Account:
         account = await self._accounts.find(user_id) if is_user_id(user_id) else None
@@ -279,18 +282,13 @@ class DeviceService:
             await self._revoke([device.ref for device in oldest[:surplus]])
 
     async def _look_up(self, token_hash: bytes) -> Device:
-        revision = self._revision
+        revision = self._known.revision
         device = await self._devices.find_by_token(token_hash) if token_hash else None
         if device is None or not hmac.compare_digest(device.token_hash, token_hash):
             raise unauthorized()
-        if self._clock.wall_ms() - device.last_seen > self._settings.token_idle_days * _DAY_MS:
+        if self._steady.now_ms() - device.last_seen > self._settings.token_idle_days * _DAY_MS:
             raise unauthorized()
-        if revision == self._revision:
-            self._known[token_hash] = (device, self._clock.monotonic() + self._settings.cache_s)
-            self._known.move_to_end(token_hash)
-            if len(self._known) > self._settings.cached_tokens:
-                self._known.popitem(last=False)
-        self.note_seen(device)
+        self._known.enter(device, revision)
         return device
 
     async def _revoke(self, refs: Sequence[DeviceRef]) -> None:

@@ -12,6 +12,7 @@ from cooee.ports.devices import Device
 from cooee.services.devices import Login
 from cooee.services.passwords import Passwords, PasswordSettings
 from cooee.services.secrets import hash_token
+from tests.fakes.clock import ManualClock
 from tests.fakes.house import House, open_house
 
 DAY_S = 86_400
@@ -144,6 +145,29 @@ async def test_a_connected_device_is_not_idle(house: House) -> None:
     house.clock.advance(91 * DAY_S)
     assert await house.devices.tend() == 0
     assert await code_of(house, token) is None
+
+
+async def test_a_clock_that_jumps_ahead_ends_nothing(house: House) -> None:
+    token, _ = await house.devices.log_in(login())
+    house.clock.advance(3600)
+    house.clock.jump_wall(house.clock.wall_ms() + 400 * DAY_S * 1000)
+    assert await house.devices.tend() == 0
+    house.clock.advance(6)
+    assert await code_of(house, token) is None
+
+
+async def test_a_clock_that_was_wrong_at_boot_ends_nothing_until_it_is_set(tmp_path: Path) -> None:
+    async with open_house(tmp_path) as house:
+        await house.accounts.create("alice", PASSWORD)
+        await house.devices.log_in(login())
+    clock = ManualClock(ManualClock().wall_ms() + 400 * DAY_S * 1000)
+    async with open_house(tmp_path, clock=clock) as house:
+        clock.advance(30)
+        assert await house.devices.tend() == 0
+        clock.jump_wall(ManualClock().wall_ms() + 60_000)
+        clock.advance(3600)
+        assert await house.devices.tend() == 0
+        assert len(await house.devices.of_user("alice")) == 1
 
 
 async def test_a_full_account_loses_the_device_longest_unseen_logged_out_ones_first(tmp_path: Path) -> None:
