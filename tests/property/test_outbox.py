@@ -1,10 +1,10 @@
-"""The outbox against a naive client: whatever the routing drops, doubles or reorders, each number comes once, in order."""
+"""The outbox against a naive client: whatever routing drops, doubles or reorders, each number comes once, in order."""
 
 from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cooee.gateway.outbox import Outbox, Taken, Task, Verdict, Work
 
@@ -21,7 +21,7 @@ class World:
     own: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
     transit: list[int] = field(default_factory=list)
-    wire: list[tuple[str, int, int]] = field(default_factory=list)
+    wire: list[tuple[int, int]] = field(default_factory=list)
     held: set[int] = field(default_factory=set)
     position: int = 0
     acked: int = 0
@@ -79,64 +79,47 @@ class OutboxMachine(RuleBasedStateMachine):
 
     # --- what happens -------------------------------------------------------------------------------------------------
 
-    @rule(name=conversations, own=st.booleans(), missing=st.sampled_from((False, False, False, True)))
-    def append(self, name: str, own: bool, missing: bool) -> None:
-        world = self.worlds[name]
-        number = world.append(own=own, missing=missing)
-        if number in world.own:
+    @rule(name=conversations, count=st.integers(1, 3))
+    def messages_come_through(self, name: str, count: int) -> None:
+        for _ in range(count):
+            number = self.worlds[name].append(own=False, missing=False)
+            self.worlds[name].transit.remove(number)
+            self._offer(name, number)
+
+    @rule(name=conversations, kind=st.sampled_from(("delayed", "own", "missing")))
+    def append(self, name: str, kind: str) -> None:
+        number = self.worlds[name].append(own=kind == "own", missing=kind == "missing")
+        if kind == "own":
             self.outbox.held(name, number)
 
-    @rule(name=conversations, which=st.integers(0, 50), keep=st.booleans())
-    def route(self, name: str, which: int, keep: bool) -> None:
+    @rule(name=conversations, which=st.integers(0, 50), fate=st.sampled_from(("arrives", "doubles", "is lost")))
+    def route(self, name: str, which: int, fate: str) -> None:
         world = self.worlds[name]
         if world.transit:
             index = which % len(world.transit)
-            number = world.transit[index] if keep else world.transit.pop(index)
-            self._offer(name, number)
+            number = world.transit[index] if fate == "doubles" else world.transit.pop(index)
+            if fate != "is lost":
+                self._offer(name, number)
 
-    @rule(name=conversations, which=st.integers(0, 50))
-    def lose(self, name: str, which: int) -> None:
-        world = self.worlds[name]
-        if world.transit:
-            world.transit.pop(which % len(world.transit))
-
-    @precondition(lambda self: self.reading is None)
     @rule()
-    def start_reading(self) -> None:
-        work = self.outbox.next_work()
-        if work is not None:
-            world = self.worlds[work.conversation_id]
-            self.reading = work, world.stored if work.task is Task.LOOK_UP else world.head
-
-    @precondition(lambda self: self.reading is not None)
-    @rule()
-    def finish_reading(self) -> None:
-        assert self.reading is not None
-        (work, seen), self.reading = self.reading, None
-        name = work.conversation_id
-        if work.task is Task.LOOK_UP:
-            for verdict, number, frame in self.outbox.placed(name, seen, self.now):
-                assert frame == self._frame(name, number)
-                self._obey(name, number, verdict)
-        elif work.task is Task.RESEND:
-            for number in range(work.after + 1, work.after + work.limit + 1):
-                if self.outbox.awaits(name, number):
-                    self.worlds[name].wire.append(("message", number, number))
+    def read(self) -> None:
+        """Begin or end one reading; anything may happen in between."""
+        if self.reading is None:
+            self._start_reading()
         else:
-            self._take_page(work, seen)
+            self._finish_reading(*self.reading)
 
     @rule(name=conversations)
     def client_reads_wire(self, name: str) -> None:
         world = self.worlds[name]
-        for kind, first, last in world.wire:
-            if kind == "hint":
-                continue
+        for first, last in world.wire:
             assert first <= world.position + 1, "a frame came before its predecessor"
             world.hold(set(range(first, last + 1)))
         world.wire.clear()
 
     @rule(name=conversations, lag=st.integers(0, 3))
     def client_acknowledges(self, name: str, lag: int) -> None:
+        self.client_reads_wire(name)
         self._acknowledge(name, lag)
 
     @rule(name=conversations)
@@ -168,10 +151,8 @@ class OutboxMachine(RuleBasedStateMachine):
         for name, world in self.worlds.items():
             world.transit.clear()
             self._offer(name, world.append(own=False, missing=False))
-        for _ in range(200):
-            if self.reading is not None:
-                self.finish_reading()
-            self.start_reading()
+        for _ in range(400):
+            self.read()
             for name in CONVERSATIONS:
                 self.client_reads_wire(name)
                 self._acknowledge(name, 0)
@@ -183,6 +164,26 @@ class OutboxMachine(RuleBasedStateMachine):
 
     # --- how a session would do it ------------------------------------------------------------------------------------
 
+    def _start_reading(self) -> None:
+        work = self.outbox.next_work()
+        if work is not None:
+            world = self.worlds[work.conversation_id]
+            self.reading = work, world.stored if work.task is Task.LOOK_UP else world.head
+
+    def _finish_reading(self, work: Work, seen: int) -> None:
+        self.reading = None
+        name = work.conversation_id
+        if work.task is Task.LOOK_UP:
+            for verdict, number, frame in self.outbox.placed(name, seen, self.now):
+                assert verdict is Verdict.HINT or frame == self._frame(name, number)
+                self._obey(name, number, verdict)
+        elif work.task is Task.RESEND:
+            for number in range(work.after + 1, work.after + work.limit + 1):
+                if self.outbox.awaits(name, number):
+                    self.worlds[name].wire.append((number, number))
+        else:
+            self._take_page(work, seen)
+
     def _offer(self, name: str, number: int) -> None:
         world = self.worlds[name]
         frame = self._frame(name, number)
@@ -193,14 +194,14 @@ class OutboxMachine(RuleBasedStateMachine):
         if verdict is Verdict.SEND:
             self._send(world, number)
         elif verdict is Verdict.HINT:
-            world.hinted = number
-            world.wire.append(("hint", number, number))
+            world.hinted = self.outbox.head(name)
 
     def _send(self, world: World, number: int) -> None:
         assert number not in world.fresh, "a number is sent once, resends apart"
         assert number not in world.own or number not in world.held or number > world.acked
         world.fresh.add(number)
-        world.wire.append(("message", number, number))
+        world.acked = min(world.acked, number - 1)  # it counts until a later `received`, even if it was acknowledged
+        world.wire.append((number, number))
 
     def _take_page(self, work: Work, head: int) -> None:
         name = work.conversation_id
@@ -223,7 +224,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if skipped is not None:
             world = self.worlds[name]
             assert all(number in world.missing for number in range(skipped[0], skipped[1] + 1))
-            world.wire.append(("skipped", *skipped))
+            world.wire.append(skipped)
 
     def _acknowledge(self, name: str, lag: int) -> None:
         world = self.worlds[name]
@@ -236,5 +237,5 @@ class OutboxMachine(RuleBasedStateMachine):
         return f"{name} {number}".encode()
 
 
-OutboxMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
+OutboxMachine.TestCase.settings = settings(max_examples=400, stateful_step_count=60)
 TestOutbox = OutboxMachine.TestCase

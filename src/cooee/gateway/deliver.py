@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cooee.gateway import pump
-from cooee.gateway.outbox import Verdict
+from cooee.gateway.outbox import Outbox, Verdict
 from cooee.gateway.shared import Shared
 from cooee.ports.router import Routed, RouteKind
 from cooee.protocol.codec import with_envelope
@@ -79,15 +79,15 @@ class Delivery:
                         if not session.sweep_at:
                             session.sweep_by(sweep_at)
                     elif verdict is not _DROP:
-                        self._later(session, verdict, conversation_id, number)
+                        self._later(session, outbox, verdict, conversation_id)
                 except Exception:  # noqa: BLE001  # the other sessions go on
                     shared.counters.internal_errors += 1
                     _log.exception("a message could not be offered to a session")
         shared.counters.deliveries += sent
 
-    def _later(self, session: "Session", verdict: Verdict, conversation_id: str, number: int) -> None:
+    def _later(self, session: "Session", outbox: Outbox, verdict: Verdict, conversation_id: str) -> None:
         if verdict is Verdict.HINT:
-            session.hint(conversation_id, number)
+            session.hint(conversation_id, outbox.head(conversation_id))
         elif verdict is Verdict.LATER:
             session.sweep_by(self._shared.now + _RESEND_SWEEP_S)
         else:

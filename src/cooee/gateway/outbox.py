@@ -43,7 +43,7 @@ class Verdict(Enum):
     WORK = 3
     """Nothing now, but `Outbox.next_work` may have something."""
     HINT = 4
-    """Send a ``timeline`` hint with this number."""
+    """Send a ``timeline`` hint with `Outbox.head`."""
     LATER = 5
     """A hint is due soon: `Outbox.due` will tell."""
 
@@ -100,7 +100,7 @@ class Due(NamedTuple):
 
 
 class Early(NamedTuple):
-    """A frame that came while its conversation's position was looked up, and what to do with it now."""
+    """A frame that came while its conversation's position was looked up, to be sent now, or a number to hint."""
 
     verdict: Verdict
     number: int
@@ -201,7 +201,7 @@ class Outbox:
         for number, frame, large in sorted(early):
             verdict = self.offer(conversation_id, number, frame, now, large=large)
             if verdict is _SEND or verdict is Verdict.HINT:
-                result.append(Early(verdict, number, frame))
+                result.append(Early(verdict, number if verdict is _SEND else position.head, frame))
         if position.mode is _LIVE and position.sent < position.head:
             self._fall_behind(conversation_id, position, now)
         return result
@@ -225,6 +225,11 @@ class Outbox:
         """Tell whether the client has not yet acknowledged ``number``."""
         position = self._positions.get(conversation_id)
         return position is not None and position.acked < number <= position.sent
+
+    def head(self, conversation_id: str) -> int:
+        """Return the highest number known, 0 for a conversation without an entry."""
+        position = self._positions.get(conversation_id)
+        return 0 if position is None else position.head
 
     def is_behind(self, conversation_id: str) -> bool:
         """Tell whether something of the conversation is still to be read."""

@@ -61,7 +61,7 @@ async def catch_up(session: "Session") -> None:
         for conversation_id, received, last in ((one.conversation_id, one.received, one.last) for one in missed):
             verdict = outbox.missed(conversation_id, received, last, shared.now, large=conversation_id in large)
             if verdict is Verdict.HINT:
-                session.hint(conversation_id, last)
+                session.hint(conversation_id, outbox.head(conversation_id))
             else:
                 catching.add(conversation_id)
     session.catching = catching
