@@ -7,11 +7,13 @@ from pathlib import Path
 
 from starlette.types import ASGIApp
 
+from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.sqlite.store import SqliteStore, open_store
+from cooee.app import house
+from cooee.app.config import AccountsConfig, Config, LimitsConfig
 from cooee.domain.errors import unavailable
-from cooee.domain.limits import Limits
 from cooee.gateway.http.admin import AdminServices, admin_app
 from cooee.gateway.http.app import HttpSettings, http_app
 from cooee.gateway.http.services import HttpServices
@@ -20,126 +22,51 @@ from cooee.ports.sessions import SessionEntry
 from cooee.protocol import frames
 from cooee.protocol.codec import decode_server
 from cooee.protocol.poll import PollRequest, PollResponse
-from cooee.services.accounts import AccountService, AccountSettings, AccountStores, Ending
-from cooee.services.budgets import Budgets
-from cooee.services.contacts import ContactService, ContactStores
-from cooee.services.conversation_list import ConversationList, ListSources
-from cooee.services.conversations import ConversationViews
-from cooee.services.devices import DeviceService, DeviceSettings, DeviceStores
-from cooee.services.export import ExportService, ExportStores
-from cooee.services.group_receipts import GroupReceipts
-from cooee.services.groups import GroupService
-from cooee.services.messages import Messages
-from cooee.services.own_state import OwnState
-from cooee.services.passwords import Passwords, PasswordSettings
-from cooee.services.profiles import ProfileService, ProfileStores
-from cooee.services.receipts import Receipts
-from cooee.services.routes import Routes
-from cooee.services.sync import Sync, SyncStores
-from cooee.services.sync_tokens import SyncTokens
-from cooee.services.view_sources import ViewSources
+from cooee.services.passwords import PasswordSettings
 from tests.fakes.asgi import AsgiClient
 from tests.fakes.clock import ManualClock
 
 SERVER = "gw-test"
 CHEAP = PasswordSettings(time_cost=1, memory_kib=8, parallelism=1, threads=2)
 """argon2id with parameters that a test can afford."""
+CHEAP_ACCOUNTS = AccountsConfig(argon2_time_cost=1, argon2_memory_kib=8, argon2_parallelism=1, hash_threads=2)
 
 
-class House:
-    """All services by name, and what was routed to live connections."""
+class House(house.House):
+    """All services by name, as the application composes them, and what was routed to live connections."""
 
     def __init__(
         self,
         store: SqliteStore,
         *,
-        limits: Limits | None = None,
-        exempt: Sequence[str] = ("127.0.0.0/8", "::1/128"),
-        accounts: AccountSettings | None = None,
-        user_search: bool = True,
-        passwords: PasswordSettings = CHEAP,
+        accounts: AccountsConfig = CHEAP_ACCOUNTS,
+        limits: LimitsConfig = LimitsConfig(),  # noqa: B008  # frozen
         clock: ManualClock | None = None,
     ) -> None:
         self.store = store
         self.clock = clock or ManualClock()
-        self.limits = limits or Limits()
-        self.budgets = Budgets(self.limits, self.clock.monotonic, exempt)
-        self.sessions = MemorySessions()
-        self.router = MemoryRouter()
+        super().__init__(
+            house.Ports(
+                accounts=store.accounts,
+                devices=store.devices,
+                contacts=store.contacts,
+                preferences=store.preferences,
+                credentials=store.credentials,
+                log=store.message_log,
+                timeline=store.timeline,
+                cursors=store.cursors,
+                groups=store.groups,
+                to_device=store.to_device,
+                push_queue=store.push_queue,
+                retention=store.retention,
+                sessions=MemorySessions(),
+                router=MemoryRouter(),
+                presence=MemoryPresence(),
+                clock=self.clock,
+            ),
+            Config(accounts=accounts, limits=limits),
+        )
         self.routed: list[Routed] = []
-        self.routes = Routes(self.sessions, self.router)
-        self.views = ConversationViews(
-            ViewSources(store.accounts, store.contacts, store.groups, store.timeline, store.cursors)
-        )
-        tokens = SyncTokens("test")
-        own_state = OwnState(store.preferences, self.routes, tokens.at)
-        self.passwords = Passwords(passwords)
-        self.devices = DeviceService(
-            DeviceStores(store.accounts, store.devices, store.cursors, self.sessions),
-            self.passwords,
-            self.budgets,
-            self.routes,
-            own_state,
-            self.clock,
-            DeviceSettings(),
-        )
-        self.groups = GroupService(
-            store.groups,
-            store.accounts,
-            store.contacts,
-            store.preferences,
-            self.views,
-            self.clock,
-            self.budgets,
-        )
-        self.accounts = AccountService(
-            AccountStores(store.accounts, store.credentials),
-            self.devices,
-            self.passwords,
-            self.budgets,
-            self.clock,
-            Ending(self.groups.depart, self.views.forget_user),
-            accounts or AccountSettings(),
-        )
-        self.profiles = ProfileService(
-            ProfileStores(store.accounts, store.contacts),
-            own_state,
-            self.budgets,
-            self.views.forget_user,
-            user_search=user_search,
-        )
-        self.contacts = ContactService(
-            ContactStores(store.contacts, store.accounts), own_state, self.routes, self.limits, self.views.forget
-        )
-        self.messages = Messages(store.message_log, self.views, store.timeline, self.clock, self.budgets)
-        self.receipts = Receipts(
-            store.cursors,
-            store.timeline,
-            self.views,
-            self.routes,
-            self.clock,
-            GroupReceipts(store.timeline, self.views, self.routes, self.clock),
-        )
-        self.conversations = ConversationList(
-            ListSources(store.accounts, store.groups, store.timeline, store.cursors, store.preferences),
-            self.routes,
-            self.limits,
-            tokens.at,
-        )
-        self.sync = Sync(
-            SyncStores(store.timeline, store.cursors, store.preferences),
-            self.views,
-            self.limits,
-            self.conversations,
-            self.profiles.me,
-            tokens,
-        )
-        self.export = ExportService(
-            ExportStores(store.devices, store.contacts, store.groups, store.timeline),
-            self.sync,
-            self.profiles.me,
-            self.clock,
-        )
         self.draining = False
         self.levels: list[str] = []
         self.polls: list[tuple[PollRequest, str, str]] = []
@@ -200,7 +127,7 @@ class House:
 
     async def connect(self, user_id: str, device_id: str) -> None:
         """Pretend that the device has a live connection, so that it is routed to."""
-        await self.sessions.register(SessionEntry(user_id, device_id, SERVER, f"c-{device_id}", "cli", 0))
+        await self.ports.sessions.register(SessionEntry(user_id, device_id, SERVER, f"c-{device_id}", "cli", 0))
 
     async def told(self) -> list[Routed]:
         """Return what was routed so far, and forget it."""
@@ -235,14 +162,14 @@ class House:
 async def open_house(folder: Path, **settings: object) -> AsyncIterator[House]:
     """Open a house in ``folder``; ``settings`` are those of `House`."""
     store = await open_store(folder)
-    house = House(store, **settings)  # type: ignore[arg-type]  # checked where they arrive
-    await house.router.subscribe(SERVER, house.receive)
-    running = asyncio.create_task(house.routes.run())
+    opened = House(store, **settings)  # type: ignore[arg-type]  # checked where they arrive
+    await opened.ports.router.subscribe(SERVER, opened.receive)
+    running = asyncio.create_task(opened.routes.run())
     try:
-        yield house
+        yield opened
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
-        house.passwords.close()
+        opened.passwords.close()
         await store.aclose()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cooee.app.config import LimitsConfig
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
-from cooee.domain.limits import Limits
 from cooee.ports.router import RouteKind
 from cooee.protocol.frames import AccountChanged
 from tests.fakes.house import House, open_house
@@ -17,7 +17,7 @@ ALICE = DeviceRef("alice", "d1")
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path, limits=Limits(contacts_per_user=3)) as opened:
+    async with open_house(tmp_path, limits=LimitsConfig(contacts_per_user=3)) as opened:
         for user_id in ("alice", "bob", "carol", "dave", "eve"):
             await opened.accounts.create(user_id, "correct horse")
         yield opened

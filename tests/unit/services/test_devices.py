@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cooee.app.config import LimitsConfig
 from cooee.domain.errors import CooeeError, ErrorCode
-from cooee.domain.limits import Limits
 from cooee.ports.devices import Device
 from cooee.services.devices import Login
 from cooee.services.passwords import Passwords, PasswordSettings
@@ -171,7 +171,7 @@ async def test_a_clock_that_was_wrong_at_boot_ends_nothing_until_it_is_set(tmp_p
 
 
 async def test_a_full_account_loses_the_device_longest_unseen_logged_out_ones_first(tmp_path: Path) -> None:
-    async with open_house(tmp_path, limits=Limits(devices_per_user=3)) as house:
+    async with open_house(tmp_path, limits=LimitsConfig(devices_per_user=3)) as house:
         await house.accounts.create("alice", PASSWORD)
         made = []
         for number in range(3):

@@ -5,21 +5,23 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from cooee.app.config import LimitsConfig
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
-from cooee.domain.limits import Limits, Rate
+from cooee.domain.limits import Rate
 from cooee.ports.router import RouteKind
 from cooee.protocol import http
 from cooee.protocol.frames import AccountChanged
-from tests.fakes.house import House, open_house
+from tests.fakes.house import CHEAP_ACCOUNTS, House, open_house
 
 ALICE = DeviceRef("alice", "d1")
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with open_house(tmp_path, limits=Limits(user_searches=Rate(0.1, 5))) as opened:
+    async with open_house(tmp_path, limits=LimitsConfig(user_searches=Rate(0.1, 5))) as opened:
         await opened.accounts.create("alice", "correct horse", "Alice Liddell")
         await opened.accounts.create("bob", "correct horse", "Bob Builder")
         yield opened
@@ -91,7 +93,7 @@ async def test_search_is_bounded(house: House) -> None:
 
 
 async def test_search_can_be_switched_off(tmp_path: Path) -> None:
-    async with open_house(tmp_path, user_search=False) as house:
+    async with open_house(tmp_path, accounts=replace(CHEAP_ACCOUNTS, user_search=False)) as house:
         with pytest.raises(CooeeError) as refusal:
             await house.profiles.search("alice", "bob")
         assert refusal.value.code is ErrorCode.FORBIDDEN

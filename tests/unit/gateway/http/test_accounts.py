@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
-from cooee.domain.limits import Limits, Rate
-from cooee.services.accounts import AccountSettings
-from tests.fakes.house import House, open_house
+from msgspec.structs import replace
+
+from cooee.app.config import LimitsConfig
+from cooee.domain.limits import Rate
+from tests.fakes.house import CHEAP_ACCOUNTS, House, open_house
 
 
 async def test_register_log_in_and_out(house: House) -> None:
@@ -44,7 +46,7 @@ async def test_a_wrong_name_is_answered_as_a_wrong_password(house: House) -> Non
 
 
 async def test_log_ins_are_limited_per_account_and_address_and_per_address(tmp_path: Any) -> None:
-    limits = Limits(log_ins_per_account_and_address=Rate(0.1, 2), log_ins_per_address=Rate(1, 5))
+    limits = LimitsConfig(log_ins_per_account_and_address=Rate(0.1, 2), log_ins_per_address=Rate(1, 5))
     async with open_house(tmp_path, limits=limits) as house:
         await house.person("alice")
 
@@ -64,7 +66,7 @@ async def test_log_ins_are_limited_per_account_and_address_and_per_address(tmp_p
 
 
 async def test_registrations_are_limited_per_address(tmp_path: Any) -> None:
-    async with open_house(tmp_path, limits=Limits(registrations_per_address=Rate(0.01, 2))) as house:
+    async with open_house(tmp_path, limits=LimitsConfig(registrations_per_address=Rate(0.01, 2))) as house:
         client = house.client("192.0.2.1")
         replies = [
             await client.request("POST", "/v1/accounts", {"userId": f"user{n}", "password": "correct horse"})
@@ -76,7 +78,7 @@ async def test_registrations_are_limited_per_address(tmp_path: Any) -> None:
 
 
 async def test_registration_by_invite(tmp_path: Any) -> None:
-    async with open_house(tmp_path, accounts=AccountSettings("invite")) as house:
+    async with open_house(tmp_path, accounts=replace(CHEAP_ACCOUNTS, registration="invite")) as house:
         made = await house.admin().request("POST", "/v1/admin/invites", {"maxUses": 1})
         assert made.status == 201
         body = {"userId": "alice", "password": "correct horse"}
@@ -89,7 +91,7 @@ async def test_registration_by_invite(tmp_path: Any) -> None:
 
 
 async def test_an_expired_invite_lets_nobody_in(tmp_path: Any) -> None:
-    async with open_house(tmp_path, accounts=AccountSettings("invite")) as house:
+    async with open_house(tmp_path, accounts=replace(CHEAP_ACCOUNTS, registration="invite")) as house:
         expires = house.clock.wall_ms() + 60_000
         made = await house.admin().request("POST", "/v1/admin/invites", {"expiresAt": expires, "maxUses": 0})
         house.clock.advance(61)
@@ -100,7 +102,7 @@ async def test_an_expired_invite_lets_nobody_in(tmp_path: Any) -> None:
 
 
 async def test_registration_can_be_closed(tmp_path: Any) -> None:
-    async with open_house(tmp_path, accounts=AccountSettings("closed")) as house:
+    async with open_house(tmp_path, accounts=replace(CHEAP_ACCOUNTS, registration="closed")) as house:
         body = {"userId": "alice", "password": "correct horse"}
         assert (await house.client().request("POST", "/v1/accounts", body)).code == "forbidden"
 

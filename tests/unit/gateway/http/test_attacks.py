@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from cooee.domain.limits import Limits, Rate
+from cooee.app.config import LimitsConfig
+from cooee.domain.limits import Rate
 from cooee.gateway.http.app import HttpSettings
 from tests.fakes.asgi import AsgiClient, exchange
 from tests.fakes.house import House, open_house
@@ -276,7 +277,7 @@ async def test_501_members_are_too_many(house: House) -> None:
 
 
 async def test_requests_of_one_device_are_bounded(tmp_path: Any) -> None:
-    async with open_house(tmp_path, limits=Limits(frames=Rate(1, 3), sends=Rate(1, 1))) as house:
+    async with open_house(tmp_path, limits=LimitsConfig(frames=Rate(1, 3), sends=Rate(1, 1))) as house:
         alice = await house.person("alice")
         statuses = [(await alice.request("GET", "/v1/me")).status for _ in range(5)]
         assert statuses == [200, 200, 200, 429, 429]
