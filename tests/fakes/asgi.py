@@ -73,16 +73,18 @@ class AsgiClient:
         return await exchange(self.app, scope, [payload[:7], payload[7:]] if len(payload) > 7 else [payload])
 
 
-async def exchange(app: ASGIApp, scope: dict[str, Any], pieces: list[bytes]) -> Reply:
-    """Run one request whose body comes in ``pieces``; the client stays until it has its answer."""
+async def exchange(app: ASGIApp, scope: dict[str, Any], pieces: list[bytes], *, leaves: bool = False) -> Reply:
+    """Run one request whose body comes in ``pieces``; the client stays for its answer, or ``leaves`` before the end."""
     rest = list(pieces)
     sent: list[Message] = []
 
     async def receive() -> Message:
         if not rest:
+            if leaves:
+                return {"type": "http.disconnect"}
             await asyncio.Event().wait()
         piece = rest.pop(0)
-        return {"type": "http.request", "body": piece, "more_body": bool(rest)}
+        return {"type": "http.request", "body": piece, "more_body": bool(rest) or leaves}
 
     async def send(message: Message) -> None:
         sent.append(message)

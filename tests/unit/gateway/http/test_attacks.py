@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from cooee.app.config import LimitsConfig
 from cooee.domain.limits import Rate
 from cooee.gateway.http.app import HttpSettings
@@ -213,6 +215,10 @@ async def test_a_large_body_is_refused_before_it_is_read(house: House) -> None:
     }
     pieces = [b" " * 400 for _ in range(100)]
     assert (await exchange(client.app, scope, pieces)).code == "too_large"
+    with capture_logs() as logs:
+        left = await exchange(client.app, scope, [b'{"userId":"alice","password":"correct horse"}'], leaves=True)
+    assert (left.body, logs) == (b"", [])
+    assert await house.store.accounts.find("alice") is None
 
 
 NAMES = ["a\nb", "a\x00b", "\u202eevil", "\u2066x", "x\u200f", "x\x85x", "a" * 65, "\ufffe", "a\r\nSet-Cookie: x"]
