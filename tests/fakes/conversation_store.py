@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from cooee.domain.conversation import Group, Span
 from cooee.domain.errors import CooeeError, unavailable
 from cooee.domain.ids import DeviceRef
-from cooee.domain.message import CONTENT_DELETED, CONTENT_SYSTEM, EMPTY_BODY, LogRecord, Message, Placed
+from cooee.domain.message import CONTENT_DELETED, CONTENT_SYSTEM, EMPTY_BODY, DedupKey, LogRecord, Message, Placed
 from cooee.domain.receipt import Watermark
 from cooee.domain.sequence import Head, sequence
 from cooee.ports.cursors import CursorChange, CursorDone, CursorUpdate
@@ -39,6 +39,9 @@ class ConversationStore:
 
     def append(self, record: LogRecord, done: AppendDone) -> None:
         self._appends.append((record, done))
+
+    async def find_place(self, key: DedupKey) -> Placed | None:
+        return self.placed.get(key)
 
     async def follow(self) -> AsyncIterator[Sequence[Message]]:
         while True:

@@ -13,6 +13,10 @@ UNCOUNTED_TYPES = frozenset({CONTENT_SYSTEM, CONTENT_DELETED})
 EMPTY_BODY = b"{}"
 
 
+DedupKey = tuple[str, str, str, str]
+"""(conversationId, senderId, deviceId, clientMessageId): what a record and all its re-sends share."""
+
+
 class Envelope(msgspec.Struct, frozen=True, gc=False):
     """The part of an encrypted message that is for one device only (opaque base64url)."""
 
@@ -43,7 +47,7 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     envelopes: tuple[Envelope, ...] = ()
 
     @property
-    def dedup_key(self) -> tuple[str, str, str, str]:
+    def dedup_key(self) -> "DedupKey":
         """Names the record among all re-sends (PROTOCOL.md §1)."""
         return (self.conversation_id, self.sender_id, self.device_id, self.client_message_id)
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from cooee.domain.errors import CooeeError
-from cooee.domain.message import LogRecord, Message, Placed
+from cooee.domain.message import DedupKey, LogRecord, Message, Placed
 
 AppendDone = Callable[[Placed | CooeeError | None], None]
 """Called on the event loop, exactly once for each append, in the order of the log."""
@@ -23,6 +23,13 @@ class MessageLog(Protocol):
         comes with the message itself), or a CooeeError ``unavailable``: then nothing was stored and a retry is safe.
         A record whose dedup key is already there stores nothing, and ``done`` gets the first copy's place.
         An own message counts as held: if the sending device stood at n−1, its received watermark becomes n.
+        """
+        ...
+
+    async def find_place(self, key: DedupKey) -> Placed | None:
+        """Return the place of the record with this key, or None when it is unknown or its deduplication has ended.
+
+        For a re-send that may not be appended any more: what was stored before is told all the same.
         """
         ...
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cooee.domain.conversation import Role
 from cooee.domain.errors import CooeeError, ErrorCode, not_a_member, not_found
@@ -39,6 +39,7 @@ class Messages:
         self._clock = clock
         self._budgets = budgets
         self._limits = budgets.limits
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, sender: DeviceRef, frame: frames.Send, reply: Reply) -> None:
         """Accept or refuse a message; ``reply`` gets an `Ack` once it is durable, or an `Error`. Never raises.
@@ -122,10 +123,10 @@ class Messages:
 
     def _append(self, sender: DeviceRef, frame: frames.Send, reply: Reply, view: ConversationView) -> None:
         user_id, device_id = sender
-        if user_id not in view.members:
-            raise _refusal_of_stranger(view)
-        if view.blocked or view.gone:
-            raise _refusal_of_closed(view)
+        if user_id not in view.members or view.blocked or view.gone:
+            refusal = _refusal_of_closed(view) if user_id in view.members else _refusal_of_stranger(view)
+            self._spawn(self._answer_resend(sender, frame, reply, view.conversation_id, refusal))
+            return
         if view.strangers:
             self._open_chat(user_id, view)
         record = LogRecord(
@@ -147,21 +148,30 @@ class Messages:
         self, frame: frames.Send, record: LogRecord, reply: Reply, outcome: Placed | CooeeError | None
     ) -> None:
         if outcome.__class__ is Placed:
-            reply(
-                frames.Ack(
-                    "sent",
-                    frame.ref,
-                    frame.client_message_id,
-                    str(outcome.message_id),
-                    record.conversation_id,
-                    outcome.sequence_number,
-                    outcome.timestamp,
-                )
-            )
+            reply(_ack(frame, record.conversation_id, outcome))
         elif isinstance(outcome, CooeeError):
             reply(error_frame(outcome, frame.ref, frame.client_message_id))
         else:
             reply(frames.Ack("sent", frame.ref, frame.client_message_id, conversation_id=record.conversation_id))
+
+    async def _answer_resend(
+        self, sender: DeviceRef, frame: frames.Send, reply: Reply, conversation_id: str, refusal: CooeeError
+    ) -> None:
+        """Refuse, unless this is the re-send of a message that was stored while it was still allowed."""
+        try:
+            placed = await self._log.find_place((conversation_id, *sender, frame.client_message_id))
+        except Exception as problem:  # noqa: BLE001  # the session must live; the client may try again
+            _refuse(frame, reply, problem)
+            return
+        if placed is None:
+            _refuse(frame, reply, refusal)
+        else:
+            reply(_ack(frame, conversation_id, placed))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _open_chat(self, user_id: str, view: ConversationView) -> None:
         """Count the opening of a direct chat with somebody who does not know the user; once per chat."""
@@ -178,6 +188,18 @@ class Messages:
         outcome = await future
         if isinstance(outcome, CooeeError):
             raise outcome
+
+
+def _ack(frame: frames.Send, conversation_id: str, placed: Placed) -> frames.Ack:
+    return frames.Ack(
+        "sent",
+        frame.ref,
+        frame.client_message_id,
+        str(placed.message_id),
+        conversation_id,
+        placed.sequence_number,
+        placed.timestamp,
+    )
 
 
 def _direct_with(sender: DeviceRef, frame: frames.Send) -> str:

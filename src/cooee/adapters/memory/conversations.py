@@ -5,11 +5,9 @@ from collections.abc import Callable, Sequence
 
 from cooee.domain.conversation import Group, Span
 from cooee.domain.ids import DeviceRef, direct_members, is_direct
-from cooee.domain.message import CONTENT_DELETED, EMPTY_BODY, LogRecord, Message, Placed
+from cooee.domain.message import CONTENT_DELETED, EMPTY_BODY, DedupKey, LogRecord, Message, Placed
 from cooee.domain.receipt import Watermark
 from cooee.domain.sequence import Head, sequence
-
-DedupKey = tuple[str, str, str, str]
 
 
 class Conversation:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from cooee.adapters.memory.conversations import Conversations
-from cooee.domain.message import LogRecord, Message
+from cooee.domain.message import DedupKey, LogRecord, Message, Placed
 from cooee.ports.message_log import AppendDone
 
 
@@ -41,6 +41,10 @@ class MemoryMessageLog:
     def append(self, record: LogRecord, done: AppendDone) -> None:
         """Append ``record``; ``done`` gets its place."""
         asyncio.get_running_loop().call_soon(done, self._conversations.append(record))
+
+    async def find_place(self, key: DedupKey) -> Placed | None:
+        """Return the place of the record with this key."""
+        return self._conversations.get(key[0]).dedup.get(key)
 
     def follow(self) -> AsyncIterator[Sequence[Message]]:
         """Yield what is numbered from now on. A second follower takes the place of the first."""
