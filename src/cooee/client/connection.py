@@ -42,6 +42,7 @@ class Connection:
 
     ``probe_ms``: how long long polling goes on before the WebSocket is tried again; twice as long after each try that
     fails. ``renew`` gets a new token when the server does not take the old one; it is called once.
+    ``unit`` is uniform in [0, 1) and spreads the waits.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Connection:
         *,
         probe_ms: int = 60_000,
         renew: Callable[[], Awaitable[bool]] | None = None,
+        unit: Callable[[], float] = random.random,
     ) -> None:
         self.state = ConnectionState("connecting")
         self.stopped: Stopped | None = None
@@ -62,6 +64,7 @@ class Connection:
         self._opening = opening
         self._probe_ms = probe_ms
         self._renew = renew
+        self._unit = unit
         self._closing = asyncio.Event()
         self._wake = asyncio.Event()
         self._inbox: deque[bytes] = deque()
@@ -101,7 +104,7 @@ class Connection:
                 attempt = 0 if ending.lasted_ms >= _STABLE_MS or ending.stop else attempt
                 delay = ending.delay_ms
                 if delay is None:
-                    delay = full_jitter_ms(attempt, random.random())  # noqa: S311 - a spread of waits, no secret
+                    delay = full_jitter_ms(attempt, self._unit())
                     attempt += 1
                 self._tell(ConnectionState("waiting", "", delay, ending.reason))
                 with suppress(TimeoutError):
@@ -202,11 +205,12 @@ class Connection:
         return at is not None and self._ledger.clock() >= at
 
     def _how_it_ended(self, end: Exception, lasted_ms: int) -> Ending:
-        if self._leave_at is not None:
-            return Ending("the server drains", max(self._leave_at - self._ledger.clock(), 0), lasted_ms=lasted_ms)
+        ending = Ending(str(end), lasted_ms=lasted_ms)
         if isinstance(end, TransportClosed):
-            return ending_of(end.code, end.reason, lasted_ms)
-        return Ending(str(end), lasted_ms=lasted_ms)
+            ending = ending_of(end.code, end.reason, lasted_ms)
+        if self._leave_at is not None and ending.stop is None:
+            return ending._replace(delay_ms=max(self._leave_at - self._ledger.clock(), 0))
+        return ending
 
     async def _read(self, transport: Transport) -> None:
         """Fill the inbox; a pause here lets the peer's window fill instead of our memory."""

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -49,7 +50,7 @@ class LongPollTransport:
         self._number = 0
         self._processed = 0
         self._loop_task: asyncio.Task[None] | None = None
-        self._polls: set[asyncio.Task[None]] = set()
+        self._polls: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Begin to poll with the first frames that are sent."""
@@ -150,10 +151,18 @@ class LongPollTransport:
             wait = self._retry_in(status, content, pause)
             if wait is None:
                 break
+            if status == 409:
+                await self._predecessor()
             await asyncio.sleep(wait)
         if not self._session:
             raise TransportUnreachable(reason or "the server does not answer polls")
         raise TransportClosed(ABNORMAL, reason or "polls are not answered")
+
+    async def _predecessor(self) -> None:
+        """Wait for the poll that this one has overtaken: it is being repeated until it is executed or given up."""
+        others = self._polls - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others)
 
     async def _post(self, body: bytes, limit: aiohttp.ClientTimeout) -> tuple[int, bytes]:
         params = {"session": self._session} if self._session else {}
