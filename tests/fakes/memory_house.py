@@ -75,3 +75,7 @@ class MemoryHouse:
         self.store.cursors.advance(update, done.set_result)
         await done
         self.house.views.forget(conversation_id)
+
+    async def settle(self) -> None:
+        """Let what was begun go on for a turn of the event loop."""
+        await asyncio.sleep(0)
