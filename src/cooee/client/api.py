@@ -1,6 +1,7 @@
 """Every operation of the HTTP API (PROTOCOL.md §6–§8, §11), typed, one method each."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -88,9 +89,7 @@ class Api:
 
     async def export(self) -> AsyncIterator[bytes]:
         """Yield all data of the own account, as JSON in pieces."""
-        async with self._open("GET", "/v1/me/export") as answer:
-            if answer.status >= 400:
-                raise _refusal(answer.status, await answer.read())
+        async with self._answer("GET", "/v1/me/export") as answer:
             async for piece in answer.content.iter_any():
                 yield piece
 
@@ -170,9 +169,7 @@ class Api:
     async def receipts(self, conversation_id: str, sequence_number: int) -> Sequence[frames.MemberWatermark]:
         """Return who received and who read a message."""
         path = f"/v1/conversations/{_part(conversation_id)}/receipts"
-        params = {"sequenceNumber": str(sequence_number)}
-        page = await self._call("GET", path, http.Page[frames.MemberWatermark], params=params)
-        return page.items
+        return await self._all(path, frames.MemberWatermark, {"sequenceNumber": str(sequence_number)})
 
     async def send_message(self, message: frames.Send) -> frames.Ack:
         """Send a message without a socket; the same ``client_message_id`` again is the same message."""
@@ -251,19 +248,26 @@ class Api:
     async def _request(
         self, method: str, path: str, body: msgspec.Struct | None, params: dict[str, str] | None
     ) -> bytes:
+        async with self._answer(method, path, body, params) as answer:
+            return await answer.read()
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, path: str, body: msgspec.Struct | None = None, params: dict[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask, and give the answer when it is none of the refusals, which are raised."""
         try:
             async with self._open(method, path, body, params) as answer:
-                content = await answer.read()
+                if answer.status >= 400:
+                    raise _refusal(answer.status, await answer.read())
+                yield answer
         except TimeoutError:
             raise ConnectionFailed(f"{self.url} did not answer in time; try again") from None
         except (aiohttp.ClientError, OSError) as problem:
             raise ConnectionFailed(f"{self.url} cannot be reached ({problem}); is the server running?") from None
-        if answer.status >= 400:
-            raise _refusal(answer.status, content)
-        return content
 
     def _open(
-        self, method: str, path: str, body: msgspec.Struct | None = None, params: dict[str, str] | None = None
+        self, method: str, path: str, body: msgspec.Struct | None, params: dict[str, str] | None
     ) -> aiohttp.client._RequestContextManager:
         if self._http is None:
             raise RuntimeError("use `async with Api(…)`")
@@ -282,10 +286,10 @@ class Api:
             timeout=aiohttp.ClientTimeout(total=REQUEST_S),
         )
 
-    async def _pages(self, path: str, item_type: type[T]) -> AsyncIterator[T]:
+    async def _pages(self, path: str, item_type: type[T], query: dict[str, str] | None = None) -> AsyncIterator[T]:
         cursor: str | None = None
         while True:
-            params = {"limit": "100"} | ({"cursor": cursor} if cursor else {})
+            params = {"limit": "100"} | (query or {}) | ({"cursor": cursor} if cursor else {})
             page: http.Page[Any] = await self._call("GET", path, http.Page[item_type], params=params)  # type: ignore[valid-type]
             for item in page.items:
                 yield item
@@ -293,8 +297,8 @@ class Api:
             if cursor is None:
                 return
 
-    async def _all(self, path: str, item_type: type[T]) -> Sequence[T]:
-        return [item async for item in self._pages(path, item_type)]
+    async def _all(self, path: str, item_type: type[T], query: dict[str, str] | None = None) -> Sequence[T]:
+        return [item async for item in self._pages(path, item_type, query)]
 
 
 def new_http_session() -> aiohttp.ClientSession:
