@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from cooee.cli.choices import account_options
-from cooee.cli.errors import NOT_LOGGED_IN, CliError
+from cooee.cli.errors import NOT_LOGGED_IN, CliError, sentence
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.profile import checked_url, login_command
 from cooee.cli.render import safe, table
@@ -206,8 +206,7 @@ async def _log_in(
             device_type="cli",
         )
     except NotLoggedIn as refusal:
-        text = refusal.message[:1].upper() + refusal.message[1:]
-        raise CliError(f"{text}.", NOT_LOGGED_IN, code=ErrorCode.UNAUTHORIZED.value) from None
+        raise CliError(sentence(refusal.message), NOT_LOGGED_IN, code=ErrorCode.UNAUTHORIZED.value) from None
 
 
 async def _valid(account: Account) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from cooee.app import config as configuration
 from cooee.cli.admin_socket import AdminSocket, NobodyListens, query
 from cooee.cli.choices import json_option
-from cooee.cli.errors import UNREACHABLE, CliError
+from cooee.cli.errors import UNREACHABLE, CliError, sentence
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.records import record
 from cooee.cli.render import clock, safe, table
@@ -43,7 +43,7 @@ class Place(msgspec.Struct):
         try:
             return configuration.load(self.config_file, flags={"server.data_dir": self.data_dir})
         except configuration.ConfigError as problem:
-            raise CliError(f"{problem}.", code="state") from None
+            raise CliError(sentence(str(problem)), code="state") from None
 
     def folder(self) -> Path:
         """Return the data folder, which is there.
@@ -326,7 +326,9 @@ def _offline(place: Place, work: Callable[[AccountService], Awaitable[T]]) -> T:
         return asyncio.run(working())
     except StoreFailed as problem:
         raise CliError(
-            f"No server answers on {place.folder() / 'admin.sock'}, and its store cannot be opened: {problem}.",
+            sentence(
+                f"no server answers on {place.folder() / 'admin.sock'}, and its store cannot be opened: {problem}"
+            ),
             code="store",
         ) from None
 

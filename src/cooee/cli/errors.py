@@ -11,6 +11,7 @@
 """
 
 import json
+import re
 import sys
 from typing import IO, Any
 
@@ -25,8 +26,9 @@ UNREACHABLE = 3
 NOT_LOGGED_IN = 4
 INTERRUPTED = 130
 
+_CANNOT_CONNECT = re.compile(r"Cannot connect to host (\S+) ssl:\S+ \[.*?\]")
 _NEXT = {
-    ErrorCode.BLOCKED: "One of you blocks the other; `cooee blocks` lists whom you block.",
+    ErrorCode.BLOCKED: "`cooee blocks` lists whom you block.",
     ErrorCode.NOT_A_MEMBER: "`cooee conversations` lists the ones you are in.",
     ErrorCode.RATE_LIMITED: "Wait a little, then try again.",
     ErrorCode.UNAVAILABLE: "Try again in a moment.",
@@ -55,7 +57,7 @@ class CliError(click.ClickException):
             click.echo(f"cooee: {self.format_message()}", file=file or sys.stderr)
             return
         body = {"type": "error", "code": self.code, "message": self.message, "exitCode": self.exit_code, **self.extra}
-        click.echo(json.dumps(body), file=file or sys.stderr)
+        click.echo(json.dumps(body, separators=(",", ":")), file=file or sys.stderr)
 
 
 def not_logged_in(message: str) -> CliError:
@@ -74,7 +76,7 @@ def explained(problem: Exception) -> CliError:
         case CliError():
             return problem
         case click.ClickException():
-            return CliError(_sentence(problem.format_message()), problem.exit_code, code="usage")
+            return CliError(sentence(problem.format_message()), problem.exit_code, code="usage")
         case ExceptionGroup():
             return explained(problem.exceptions[0])
         case client.CooeeClientError():
@@ -84,23 +86,23 @@ def explained(problem: Exception) -> CliError:
         case TimeoutError():
             return CliError("The server did not answer in time; try again.", UNREACHABLE, code="timeout")
         case OSError():
-            return CliError(_sentence(_os_text(problem)))
+            return CliError(sentence(_os_text(problem)))
     return CliError(f"This should not happen, please report it: {type(problem).__name__}: {problem}", code="defect")
 
 
 def _of_sdk(problem: client.CooeeClientError) -> CliError:
     match problem:
         case client.NotLoggedIn():
-            return not_logged_in(_sentence(f"{problem.message}; `cooee login` logs in"))
+            return not_logged_in(sentence(f"{problem.message} (cooee login NAME)"))
         case client.ServerError():
             return _refused(problem)
         case client.SendFailed():
             return CliError(_with_next(problem.message, problem.code), code=problem.code)
         case client.ConnectionFailed():
-            return CliError(_sentence(str(problem)), UNREACHABLE, code="unreachable")
+            return CliError(sentence(without_internals(str(problem))), UNREACHABLE, code="unreachable")
         case client.Stopped():
-            return not_logged_in(_sentence(f"the server closed the connection for good: {problem}"))
-    return CliError(_sentence(str(problem)), code="store")
+            return not_logged_in(sentence(f"the server closed the connection for good: {problem}"))
+    return CliError(sentence(str(problem)), code="store")
 
 
 def _refused(problem: client.ServerError) -> CliError:
@@ -113,8 +115,8 @@ def _refused(problem: client.ServerError) -> CliError:
 
 def _with_next(message: str, code: str) -> str:
     known = _NEXT.get(ErrorCode(code)) if code in list(ErrorCode) else None
-    sentence = _sentence(message)
-    return f"{sentence} {known}" if known else sentence
+    told = sentence(message)
+    return f"{told} {known}" if known else told
 
 
 def _os_text(problem: OSError) -> str:
@@ -122,6 +124,13 @@ def _os_text(problem: OSError) -> str:
     return f"{where}{problem.strerror or problem}"
 
 
-def _sentence(text: str) -> str:
+def without_internals(text: str) -> str:
+    """Return a reason without what only the HTTP library's authors can read."""
+    return _CANNOT_CONNECT.sub(r"no connection to \1", text)
+
+
+def sentence(text: str) -> str:
+    """Return ``text`` with a capital and a full stop, unless it begins with a name such as a URL, or has an end."""
     text = text.strip() or "it failed"
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+    first = text[0].upper() + text[1:] if text.split(maxsplit=1)[0].rstrip(",;").isalpha() else text
+    return first + ("" if text[-1] in ".!?" else ".")

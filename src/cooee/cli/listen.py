@@ -1,6 +1,7 @@
 """``cooee listen``: what arrives, and ticks as they change, until Ctrl-C."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 
 import click
@@ -10,9 +11,9 @@ from cooee.cli.choices import account_options
 from cooee.cli.errors import CliError
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.profile import Login
-from cooee.cli.screen import Screen
+from cooee.cli.screen import Screen, Wishes
 from cooee.cli.targets import find_conversation
-from cooee.client import Client, ConnectionFailed
+from cooee.client import Client, ConnectionFailed, ConversationView
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -21,7 +22,6 @@ class Wanted(msgspec.Struct, frozen=True):
     conversations: tuple[str, ...]
     only_new: bool
     seconds: float | None
-    retry: bool
 
 
 @click.command()
@@ -52,36 +52,39 @@ def listen(
               cooee listen --json --no-read | jq -r 'select(.type == "message").text'
     """  # noqa: D301  # click needs the character itself
     chosen = invocation.login()
-    wanted = Wanted(conversations, only_new, timeout, retry)
-    screen = Screen(invocation, read=not no_read, count=count, must_connect=not retry)
-    invocation.run(_listen(chosen, screen, wanted))
-    if not screen.full and count is not None:
+    wanted = Wanted(conversations, only_new, timeout)
+    wishes = Wishes(read=not no_read, count=count, retry=retry)
+    full = invocation.run(_listen(invocation, chosen, wanted, wishes))
+    if not full and count is not None:
         raise CliError("The time was over before the messages came.", code="timeout")
 
 
-async def _listen(chosen: Login, screen: Screen, wanted: Wanted) -> None:
+async def _listen(invocation: Invocation, chosen: Login, wanted: Wanted, wishes: Wishes) -> bool:
+    """Listen until it is enough; tell whether it was the number of messages that was reached."""
     async with Client(chosen.url, store=chosen.store, token=chosen.token, follow_large_groups=True) as client:
         limit = asyncio.timeout(wanted.seconds)
         try:
             async with limit, aclosing(client.events()) as events:
-                await _begin(client, screen, wanted)
-                async for event in events:
-                    await screen.show(event)
-                    if screen.full:
-                        return
+                screen = await _begin(invocation, client, wanted, wishes)
+                while not screen.full:
+                    await screen.show(await anext(events))
         except TimeoutError:
             if not limit.expired():
                 raise
+            return False
+        except StopAsyncIteration:
+            return False
+        return True
 
 
-async def _begin(client: Client, screen: Screen, wanted: Wanted) -> None:
+async def _begin(invocation: Invocation, client: Client, wanted: Wanted, wishes: Wishes) -> Screen:
+    views: Sequence[ConversationView] = ()
     try:
         views = await client.conversations()
     except ConnectionFailed:
-        if not wanted.retry:
+        if not wishes.retry:
             raise
-        views = []
-    screen.open(client, views)
+    screen = Screen(invocation, client, views, wishes)
 
     async def titles() -> dict[str, str]:
         return screen.naming.titles
@@ -89,6 +92,7 @@ async def _begin(client: Client, screen: Screen, wanted: Wanted) -> None:
     if wanted.conversations:
         me = client.me.user_id
         screen.only = frozenset([await find_conversation(text, me, titles) for text in wanted.conversations])
-    if not wanted.only_new:
-        await screen.show_unread(views)
     await screen.watch()
+    if not wanted.only_new:
+        await screen.show_unread()
+    return screen

@@ -10,7 +10,7 @@ import msgspec
 
 from cooee.cli.account import checked_user, forget_token
 from cooee.cli.choices import account_options
-from cooee.cli.errors import NOT_LOGGED_IN, CliError, usage
+from cooee.cli.errors import NOT_LOGGED_IN, CliError, sentence, usage
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.profile import checked_url
 from cooee.cli.records import record
@@ -119,8 +119,7 @@ def recover(invocation: Invocation, user: str, password_stdin: bool) -> None:
             try:
                 await api.recover(user_id, code, new)
             except NotLoggedIn as refusal:
-                text = refusal.message[:1].upper() + refusal.message[1:]
-                raise CliError(f"{text}.", NOT_LOGGED_IN, code=ErrorCode.UNAUTHORIZED.value) from None
+                raise CliError(sentence(refusal.message), NOT_LOGGED_IN, code=ErrorCode.UNAUTHORIZED.value) from None
 
     invocation.run(recovering())
     invocation.tell(

@@ -134,19 +134,22 @@ class Profiles:
     def for_log_in(self, user_id: str, url: str, wanted: str | None) -> str:
         """Return the profile in which ``user_id`` of the server ``url`` logs in; a new one if need be.
 
+        ``COOEE_PROFILE`` names it unless that is somebody else's.
+
         Raises:
             CliError: the wanted profile is somebody else's.
         """
         accounts = self.all()
-        wanted = wanted or self._environment.get("COOEE_PROFILE") or None
-        if wanted is not None:
-            owner = accounts.get(checked_name(wanted))
-            if owner is not None and (owner.user_id, owner.url) != (user_id, url):
+        usual = wanted or self._environment.get("COOEE_PROFILE")
+        if usual:
+            owner = accounts.get(checked_name(usual))
+            if owner is None or (owner.user_id, owner.url) == (user_id, url):
+                return usual
+            if wanted:
                 raise CliError(
                     f"The profile {wanted!r} is {owner.user_id}'s at {owner.url}; choose another name with --as, "
                     f"or leave --as out."
                 )
-            return wanted
         mine = [name for name, account in accounts.items() if (account.user_id, account.url) == (user_id, url)]
         if mine:
             return mine[0]

@@ -1,27 +1,29 @@
 """What `listen` has shown, and how it shows the next event."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import click
+import msgspec
 
 from cooee.cli import records
-from cooee.cli.errors import UNREACHABLE, CliError
+from cooee.cli.errors import UNREACHABLE, CliError, without_internals
 from cooee.cli.invocation import Invocation
 from cooee.cli.render import Naming, clock, message_line, safe, tick
 from cooee.client import (
-    Client,
     ConnectionState,
     ConversationUpdated,
     ConversationView,
     CooeeClientError,
     Event,
+    HistoryPage,
     Message,
     MessageDeleted,
     Presence,
     TickChanged,
     Typing,
 )
-from cooee.domain.ids import direct_members, is_direct
+from cooee.domain.ids import DeviceRef, direct_members, is_direct
 
 UNREAD_SHOWN = 50
 """Unread messages of one conversation that are shown at the start."""
@@ -29,44 +31,64 @@ UNREAD_SHOWN = 50
 _WATCHED = 500
 
 
+class Chats(Protocol):
+    """What of the SDK's client is needed here."""
+
+    @property
+    def me(self) -> DeviceRef:
+        """The own user and device."""
+        ...
+
+    async def history(self, conversation_id: str, *, before: int | None = None, limit: int = 50) -> HistoryPage:
+        """Return the newest messages below ``before``, ascending."""
+        ...
+
+    async def mark_read(self, conversation_id: str, sequence_number: int | None = None) -> None:
+        """Note that everything up to a number is read."""
+        ...
+
+    async def watch_presence(self, user_ids: Iterable[str]) -> None:
+        """Replace the watched users."""
+        ...
+
+
+class Wishes(msgspec.Struct, frozen=True):
+    """How to show: mark as read or not; after how many messages of others to end; whether to wait for a server."""
+
+    read: bool = True
+    count: int | None = None
+    retry: bool = False
+
+
 class Screen:
-    """Shows events in the order they come; marks as read what it has shown, if it shall.
+    """Shows events in the order they come. ``views`` are the conversations as they stand when it begins."""
 
-    ``count``: how many messages of others are wanted. ``must_connect``: give up when the first connection fails.
-    """
-
-    def __init__(self, invocation: Invocation, *, read: bool, count: int | None, must_connect: bool) -> None:
-        self.naming = Naming("", {})
+    def __init__(self, invocation: Invocation, chats: Chats, views: Sequence[ConversationView], wishes: Wishes) -> None:
+        self.naming = Naming(chats.me.user_id, {view.conversation_id: view.title for view in views})
         self.only: frozenset[str] = frozenset()
         self._invocation = invocation
-        self._read = read
-        self._left = count
-        self._must_connect = must_connect
+        self._chats = chats
+        self._views = views
+        self._wishes = wishes
+        self._left = wishes.count
         self._was_online = False
         self._shown: dict[str, int] = {}
         self._there: set[str] = set()
-        self._peers: set[str] = set()
-        self._client: Client | None = None
+        self._peers = {peer for view in views if (peer := self._peer(view.conversation_id))}
 
     @property
     def full(self) -> bool:
         """Whether as many messages were shown as were wanted."""
         return self._left is not None and self._left <= 0
 
-    def open(self, client: Client, views: Sequence[ConversationView]) -> None:
-        """Take ``client``, whose conversations are ``views`` now."""
-        self._client = client
-        self.naming = Naming(client.me.user_id, {view.conversation_id: view.title for view in views})
-        self._peers = {peer for view in views if (peer := self._peer(view.conversation_id))}
-
     def wants(self, conversation_id: str) -> bool:
         """Tell whether a conversation is to be shown."""
         return not self.only or conversation_id in self.only
 
-    async def show_unread(self, views: Sequence[ConversationView]) -> None:
+    async def show_unread(self) -> None:
         """Show what is unread, oldest first; of each conversation the newest 50."""
         found: list[Message] = []
-        for view in views:
+        for view in self._views:
             if view.unread and not view.left and self.wants(view.conversation_id):
                 found += await self._unread_of(view)
         for message in sorted(found, key=lambda message: (message.timestamp, message.sequence_number)):
@@ -75,9 +97,8 @@ class Screen:
                 return
 
     async def _unread_of(self, view: ConversationView) -> list[Message]:
-        assert self._client is not None  # noqa: S101  # open() came first
         try:
-            page = await self._client.history(view.conversation_id, limit=UNREAD_SHOWN)
+            page = await self._chats.history(view.conversation_id, limit=UNREAD_SHOWN)
         except CooeeClientError as problem:
             self._invocation.note(
                 f"{self.naming.chat(view.conversation_id)}: unread messages cannot be shown: {problem}"
@@ -95,8 +116,8 @@ class Screen:
 
     async def watch(self) -> None:
         """Ask for the presence of those with whom there are direct chats."""
-        if self._client is not None:
-            await self._client.watch_presence(sorted(self._peers)[:_WATCHED])
+        if self._peers:
+            await self._chats.watch_presence(sorted(self._peers)[:_WATCHED])
 
     async def show(self, event: Event) -> None:
         """Show an event.
@@ -119,7 +140,7 @@ class Screen:
                 self._show_presence(event)
             case ConnectionState():
                 self._show_connection(event)
-            case ConversationUpdated():
+            case ConversationUpdated() if event.conversation.title:
                 self.naming.titles[event.conversation.conversation_id] = event.conversation.title
 
     async def _show_message(self, message: Message) -> None:
@@ -127,16 +148,15 @@ class Screen:
             return
         self._shown[message.conversation_id] = message.sequence_number
         self._learn(message)
-        if not (message.silent and not self._invocation.as_json):
-            line = message_line(self._invocation.look, message, self.naming, self._invocation.now)
-            self._tell(message, line)
+        line = message_line(self._invocation.look, message, self.naming, self._invocation.now)
+        unseen = message.silent or message.event == "message_deleted"  # that one is told as what it is about
+        self._tell(message, *() if unseen else (line,))
         if message.sender_id == self.naming.me:
             return
         if self._left is not None and message.counts_as_unread:
             self._left -= 1
-        assert self._client is not None  # noqa: S101  # open() came first
-        if self._read:
-            await self._client.mark_read(message.conversation_id, message.sequence_number)
+        if self._wishes.read:
+            await self._chats.mark_read(message.conversation_id, message.sequence_number)
         peer = self._peer(message.conversation_id)
         if peer and peer not in self._peers:
             self._peers.add(peer)
@@ -182,15 +202,19 @@ class Screen:
 
     def _show_connection(self, event: ConnectionState) -> None:
         self._tell(event)
-        if event.state == "online" and not self._was_online:
-            self._invocation.note(f"Connected as {self.naming.me}; Ctrl-C ends.")
-        elif event.state == "waiting":
-            if self._must_connect and not self._was_online:
-                raise CliError(f"{event.reason.rstrip('.')}.", UNREACHABLE, code="unreachable")
-            wait = max(1, round(event.retry_in_ms / 1000))
-            self._invocation.note(f"No connection: {event.reason}; the next try is in {wait} s.")
+        reason = without_internals(event.reason).rstrip(".")
         if event.state == "online":
+            self._invocation.note(
+                "Connected again." if self._was_online else f"Connected as {self.naming.me}; Ctrl-C ends."
+            )
             self._was_online = True
+        elif event.state == "waiting":
+            if not (self._wishes.retry or self._was_online):
+                raise CliError(
+                    f"The server cannot be reached: {reason}; is it running?", UNREACHABLE, code="unreachable"
+                )
+            wait = max(1, round(event.retry_in_ms / 1000))
+            self._invocation.note(f"The connection is gone: {reason}; the next try is in {wait} s.")
 
     def _tell(self, event: Event, *lines: str) -> None:
         record = records.event(event, self.naming.me)

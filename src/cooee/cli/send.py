@@ -14,7 +14,7 @@ import msgspec
 
 from cooee.cli.account import checked_user
 from cooee.cli.choices import account_options
-from cooee.cli.errors import UNREACHABLE, CliError, usage
+from cooee.cli.errors import UNREACHABLE, CliError, usage, without_internals
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.profile import Login
 from cooee.cli.render import tick
@@ -193,6 +193,10 @@ async def _by_client(invocation: Invocation, client: Client, to: str, draft: Dra
     try:
         async with asyncio.timeout(wait.seconds):
             await _watch(events, ticks, conversation_id, wait)
+    except SendFailed:  # whoever sent it is told now; the outbox need not tell again
+        with suppress(KeyError):
+            await client.discard(kept.client_message_id)
+        raise
     except TimeoutError:
         if not ticks.done("sent"):
             raise _kept("no connection in time") from None
@@ -219,8 +223,8 @@ def _give_up_if_asked(reason: str, wait: Wait) -> None:
 
 def _kept(reason: str) -> CliError:
     return CliError(
-        f"Not sent yet: {reason.rstrip('.')}. The message is kept and goes out with the next `cooee send` or "
-        "`cooee listen`; `cooee outbox` shows it.",
+        f"Not sent yet: {without_internals(reason).rstrip('.')}. The message is kept and goes out with the next "
+        "`cooee send` or `cooee listen`; `cooee outbox` shows it.",
         UNREACHABLE,
         code="unreachable",
     )

@@ -1,0 +1,95 @@
+"""The objects of ``--json``: their fields are API."""
+
+import json
+
+import msgspec
+import pytest
+
+from cooee.cli import records
+from cooee.client import (
+    AccountUpdated,
+    ConnectionState,
+    Event,
+    Message,
+    MessageDeleted,
+    Pending,
+    Presence,
+    TickChanged,
+    Typing,
+)
+from cooee.protocol import http
+
+MESSAGE = Message(
+    "dm:alice:bob", 3, "30", "alice", "d1", "c1", 1_764_000_000_000, "text", "hi", reply_to="20", mentions=("bob",)
+)
+
+
+def test_a_message_has_these_fields() -> None:
+    assert records.message(MESSAGE, "alice", "read") == {
+        "type": "message",
+        "conversationId": "dm:alice:bob",
+        "sequenceNumber": 3,
+        "messageId": "30",
+        "senderId": "alice",
+        "senderDeviceId": "d1",
+        "clientMessageId": "c1",
+        "timestamp": 1_764_000_000_000,
+        "contentType": "text",
+        "content": "hi",
+        "text": "hi",
+        "own": True,
+        "replyTo": "20",
+        "mentions": ["bob"],
+        "silent": False,
+        "status": "read",
+    }
+    assert "status" not in records.message(MESSAGE, "bob")
+    assert records.message(MESSAGE, "bob")["own"] is False
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        (
+            TickChanged("dm:alice:bob", "read", 3),
+            {"type", "conversationId", "status", "sequenceNumber", "clientMessageId", "code", "reason"},
+        ),
+        (MessageDeleted("dm:alice:bob", 3, "alice"), {"type", "conversationId", "sequenceNumber", "by"}),
+        (Typing("dm:alice:bob", "bob", "started"), {"type", "conversationId", "userId", "status", "kind"}),
+        (Presence("bob", "online"), {"type", "userId", "status", "lastSeen"}),
+        (ConnectionState("online", "websocket"), {"type", "state", "transport", "retryInMs", "reason"}),
+    ],
+)
+def test_an_event_has_these_fields(event: Event, fields: set[str]) -> None:
+    told = records.event(event, "alice")
+    assert told is not None
+    assert set(told) == fields
+    json.dumps(told)
+
+
+def test_what_only_an_application_needs_is_not_told() -> None:
+    assert records.event(AccountUpdated("profile"), "alice") is None
+
+
+def test_a_pending_message_has_these_fields() -> None:
+    entry = Pending("c1", "dm:alice:bob", "d1", 5, "text", "hi", status="failed", code="blocked", reason="blocked")
+    assert records.pending(entry) == {
+        "type": "pending",
+        "clientMessageId": "c1",
+        "conversationId": "dm:alice:bob",
+        "createdAt": 5,
+        "text": "hi",
+        "status": "failed",
+        "code": "blocked",
+        "reason": "blocked",
+    }
+
+
+def test_a_body_of_the_http_api_keeps_its_names_and_nested_json() -> None:
+    last = msgspec.Raw(b'{"type":"message","sequenceNumber":3}')
+    body = http.Conversation("group:g1", "group", "Team", 3, 1, 3, 3, 0, 5, last_message=last)
+    told = records.record("conversation", body)
+    assert told["type"] == "conversation"
+    assert told["lastSequenceNumber"] == 3
+    assert told["lastMessage"] == {"type": "message", "sequenceNumber": 3}
+    json.dumps(told)
