@@ -18,6 +18,7 @@ import msgspec
 from cooee.client.account import save_account
 from cooee.client.api import Api
 from cooee.client.connection import Connection
+from cooee.client.errors import Stopped
 from cooee.client.events import ConnectionState
 from cooee.client.ledger import EventStream, Ledger
 from cooee.client.links import HttpLinks
@@ -28,6 +29,7 @@ from cooee.client.state import ConversationState
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
 from cooee.protocol import frames, http
+from cooee.protocol.codes import CloseCode
 
 VERSION = "0.1"
 
@@ -175,8 +177,8 @@ class Client:
                     found = await check()
                     if found is not None:
                         return found
-                    if self._connection is not None and self._connection.stopped is not None:
-                        raise self._connection.stopped
+                    if self._connection is not None and self._connection.state.state == "stopped":
+                        raise self._connection.stopped or Stopped(CloseCode.NORMAL, "the client is closed")
                     await change.wait()
         finally:
             ledger.waiters -= 1
@@ -199,8 +201,14 @@ class Client:
         return self._ledger.subscribe()
 
     async def log_out(self) -> None:
-        """End the log-in on the server and forget the token; the store and its outbox stay for the next log-in."""
+        """End the log-in on the server and forget the token; the store and its outbox stay for the next log-in.
+
+        The connection is closed, and the event streams end with `Stopped`.
+        """
+        if self._connection is not None:
+            self._connection.close()
         await self.api.log_out()
+        self._ledger.stop(Stopped(CloseCode.UNAUTHORIZED, "logged out"))
         save_account(self.folder, Account(self.url, *self.me, token=""))
 
     # --- sending

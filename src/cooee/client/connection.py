@@ -116,6 +116,8 @@ class Connection:
             await self._cancel_tasks()
             if self._prepared is not None:
                 await self._prepared.close()
+            if self.stopped is None:
+                self._tell(ConnectionState("stopped", reason="closed"))
 
     async def _renewed(self, stop: Stopped) -> bool:
         """Log in again, once, when the token is refused and a password is at hand."""
