@@ -18,7 +18,7 @@ class World:
 
     large: bool
     head: int = 0
-    own: set[int] = field(default_factory=set)
+    noted: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
     transit: list[int] = field(default_factory=list)
     wire: list[tuple[int, int]] = field(default_factory=list)
@@ -35,7 +35,6 @@ class World:
         if missing:
             self.missing.add(self.head)
         elif own:
-            self.own.add(self.head)
             self.hold({self.head})
             if self.stored == self.head - 1:
                 self.stored = self.head
@@ -91,6 +90,8 @@ class OutboxMachine(RuleBasedStateMachine):
         number = self.worlds[name].append(own=kind == "own", missing=kind == "missing")
         if kind == "own":
             self.outbox.held(name, number)
+            if self.outbox.head(name):
+                self.worlds[name].noted.add(number)
 
     @rule(name=conversations, which=st.integers(0, 50), fate=st.sampled_from(("arrives", "doubles", "is lost")))
     def route(self, name: str, which: int, fate: str) -> None:
@@ -198,7 +199,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     def _send(self, world: World, number: int) -> None:
         assert number not in world.fresh, "a number is sent once, resends apart"
-        assert number not in world.own or number not in world.held or number > world.acked
+        assert number not in world.noted, "an own message is not sent to its sender"
         world.fresh.add(number)
         world.acked = min(world.acked, number - 1)  # it counts until a later `received`, even if it was acknowledged
         world.wire.append((number, number))
