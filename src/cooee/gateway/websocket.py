@@ -8,27 +8,26 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
 from cooee.gateway.connection import Receiver
+from cooee.gateway.http.shell import log_bug
 from cooee.protocol import websocket
 from cooee.protocol.codes import CloseCode
 
 CLOSE_GRACE_S = 5.0
 """How long a closed connection waits for the peer, and for its own last bytes to leave."""
-_MAX_CONTROLS = 64
-"""Control frames answered in one read; a peer that sends more of them is closed."""
-_log = structlog.get_logger(__name__)
+LINGER_S = 1.0
+"""How long a peer that broke the protocol is still listened to (and ignored), so that it can read why."""
+MAX_CONTROLS_PER_S = 64
+"""Control frames one peer may send within a second. They reach no session, so no budget of a session counts them."""
 
 
 class ConnectionCounters:
     """What all WebSocket connections of a process did. Plain numbers."""
 
-    __slots__ = ("bytes_received", "bytes_sent", "closed", "frames_received", "frames_sent", "open", "opened", "writes")
+    __slots__ = ("bytes_received", "bytes_sent", "closed", "frames_received", "frames_sent", "opened", "writes")
 
     def __init__(self) -> None:
         self.opened = 0
-        self.open = 0
         self.bytes_received = 0
         self.bytes_sent = 0
         self.frames_received = 0
@@ -63,7 +62,18 @@ class WriteScheduler:
 class Shared:
     """What the WebSocket connections of one server share."""
 
-    __slots__ = ("buffer", "connections", "counters", "frame_bytes", "loop", "outbox_bytes", "view", "writes")
+    __slots__ = (
+        "_controls",
+        "_controls_since",
+        "buffer",
+        "connections",
+        "counters",
+        "frame_bytes",
+        "loop",
+        "outbox_bytes",
+        "view",
+        "writes",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, frame_bytes: int, outbox_bytes: int) -> None:
         self.loop = loop
@@ -74,6 +84,17 @@ class Shared:
         self.writes = WriteScheduler(loop)
         self.counters = ConnectionCounters()
         self.connections: set[WebSocketConnection] = set()
+        self._controls: dict[WebSocketConnection, int] = {}
+        self._controls_since = 0.0
+
+    def allows_control(self, connection: "WebSocketConnection") -> bool:
+        """Count a control frame; tell whether its sender keeps to `MAX_CONTROLS_PER_S`."""
+        now = self.loop.time()
+        if now - self._controls_since >= 1:
+            self._controls_since = now
+            self._controls.clear()
+        count = self._controls[connection] = self._controls.get(connection, 0) + 1
+        return count <= MAX_CONTROLS_PER_S
 
 
 class WebSocketConnection(asyncio.BufferedProtocol):
@@ -93,11 +114,12 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def begin(self, new_receiver: Callable[["WebSocketConnection"], Receiver], early: bytes) -> None:
         """Take over the transport; ``early`` are bytes that came with the handshake."""
-        shared = self._shared
-        shared.connections.add(self)
-        shared.counters.opened += 1
-        shared.counters.open += 1
-        self._receiver = new_receiver(self)
+        self._shared.connections.add(self)
+        self._shared.counters.opened += 1
+        try:
+            self._receiver = new_receiver(self)
+        except Exception as problem:  # noqa: BLE001  # a bug above must not end the event loop
+            self._failed(problem)
         if early:
             self._received(memoryview(early))
 
@@ -190,11 +212,12 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._transport = None
         self._queue = None
         receiver, self._receiver = self._receiver, None
-        shared = self._shared
-        shared.connections.discard(self)
+        self._shared.connections.discard(self)
         if receiver is not None:
-            shared.counters.open -= 1
-            receiver.connection_lost()
+            try:
+                receiver.connection_lost()
+            except Exception as problem:  # noqa: BLE001  # as in `begin`
+                log_bug(problem, "websocket")
 
     def pause_writing(self) -> None:
         """Do nothing: the outbox has its own bound, checked after each write."""
@@ -205,60 +228,72 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _received(self, data: memoryview) -> None:
-        receiver = self._receiver
-        if receiver is None:
+        receiver, parser = self._receiver, self._parser
+        if receiver is None or parser.violation is not None:
             return
-        events = self._parser.feed(data)
+        events = parser.feed(data)
         try:
             receiver.bytes_received()
             self._serve(receiver, events)
-        except Exception:  # noqa: BLE001  # a bug above must not end the event loop
-            _log.exception("a session failed on a frame")
-            self.close(CloseCode.INTERNAL, "internal error")
-        if self._parser.violation is not None:
-            self._refuse(self._parser.violation)
+        except Exception as problem:  # noqa: BLE001  # as in `begin`
+            self._failed(problem)
+        if parser.violation is not None:
+            self._refuse(parser.violation)
 
     def _serve(self, receiver: Receiver, events: list[websocket.Event]) -> None:
-        controls = 0
-        for event in events:
-            if event.opcode > websocket.BINARY:
-                controls += 1
-                if controls > _MAX_CONTROLS:
-                    self.close(CloseCode.BAD_PROTOCOL, "too many control frames")
-                if self._control(event):
+        counters = self._shared.counters
+        for opcode, payload in events:
+            if opcode == websocket.TEXT:
+                if not self._closing:
+                    counters.frames_received += 1
+                    receiver.frame_received(payload)
+            elif opcode != websocket.BINARY:
+                if self._control(opcode, payload):
                     return
-            elif self._closing:
-                return
-            elif event.opcode == websocket.TEXT:
-                self._shared.counters.frames_received += 1
-                receiver.frame_received(event.payload)
-            else:
+            elif not self._closing:
                 receiver.binary_received()
 
-    def _control(self, event: websocket.Event) -> bool:
-        """Serve a control frame; True when the connection ends with it."""
-        if event.opcode == websocket.PING:
+    def _control(self, opcode: int, payload: bytes) -> bool:
+        """Serve a control frame; True when nothing after it counts."""
+        if not self._shared.allows_control(self):
+            self._parser.violation = websocket.ProtocolViolation(CloseCode.BAD_PROTOCOL, "too many control frames")
+            return True
+        if opcode == websocket.PING:
             if not self._closing:
-                self._put(websocket.head(websocket.PONG, len(event.payload)), event.payload)
+                self._put(websocket.head(websocket.PONG, len(payload)), payload)
             return False
-        if event.opcode == websocket.PONG:
+        if opcode == websocket.PONG:
             return False
         try:
-            code = websocket.parse_close(event.payload)
+            code = websocket.parse_close(payload)
         except websocket.ProtocolViolation as violation:
-            self._refuse(violation)
+            self._parser.violation = violation
             return True
-        if not self._closing:
-            payload = b"" if code == 1005 else event.payload[:2]
-            self._put(websocket.head(websocket.CLOSE, len(payload)), payload)
-            self._closing = True
-            self.flush()
-        if self._transport is not None:
-            self._transport.close()
-            self._shared.loop.call_later(CLOSE_GRACE_S, self.abort)
+        self._leave(b"" if code == websocket.NO_STATUS else payload[:2])
         return True
 
-    def _refuse(self, violation: websocket.ProtocolViolation) -> None:
-        self.close(violation.code, violation.message)
+    def _leave(self, echo: bytes) -> None:
+        """Answer the peer's close, unless it is itself the answer to ours, and close the transport."""
+        if not self._closing:
+            self._put(websocket.head(websocket.CLOSE, len(echo)), echo)
+            self._closing = True
+            self.flush()
+            self._shared.loop.call_later(CLOSE_GRACE_S, self.abort)
         if self._transport is not None:
             self._transport.close()
+
+    def _refuse(self, violation: websocket.ProtocolViolation) -> None:
+        """Close, and let the peer read why: closing with unread bytes would reset the connection and lose it."""
+        self.close(violation.code, violation.message)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+            self._shared.loop.call_later(LINGER_S, self.abort)
+        else:
+            transport.close()
+
+    def _failed(self, problem: Exception) -> None:
+        log_bug(problem, "websocket")
+        self.close(CloseCode.INTERNAL, "internal error")

@@ -21,11 +21,12 @@ class BadHead(Exception):
 
 
 class RequestHead(NamedTuple):
-    """Method, target and headers of a request; names in lower case, repeated ones joined by a comma."""
+    """Method, target, headers and HTTP version of a request; names in lower case, repeated ones joined by a comma."""
 
     method: str
     target: str
     headers: dict[str, str]
+    version: str = "1.1"
 
     @property
     def path(self) -> str:
@@ -56,4 +57,4 @@ def parse_head(data: bytes) -> RequestHead:
             raise BadHead(400, "a header is malformed")
         key = name.lower()
         headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
-    return RequestHead(match[1], match[2], headers)
+    return RequestHead(match[1], match[2], headers, f"1.{match[3]}")

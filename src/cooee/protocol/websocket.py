@@ -16,7 +16,8 @@ MAX_FRAGMENTS = 1024
 """Frames of one message, so that empty fragments cannot go on for ever without a message that a budget would count."""
 _FINAL_TEXT = 0x80 | TEXT
 _MAX_CONTROL = 125
-_NO_STATUS = 1005
+NO_STATUS = 1005
+"""Stands for a close frame without a code (RFC 6455 §7.4.1)."""
 _TRANSLATE_FROM = 400
 """Bytes from which a table look-up per lane beats one XOR of big integers."""
 _HEADERS = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
@@ -254,7 +255,7 @@ def parse_close(payload: bytes) -> int:
         ProtocolViolation: the code may not be sent, or the reason is not UTF-8.
     """
     if not payload:
-        return _NO_STATUS
+        return NO_STATUS
     if len(payload) == 1:
         raise ProtocolViolation(1002, "a close code has two bytes")
     code = int.from_bytes(payload[:2], "big")
