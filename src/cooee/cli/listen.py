@@ -1,7 +1,6 @@
 """``cooee listen``: what arrives, and ticks as they change, until Ctrl-C."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import aclosing
 
 import click
@@ -13,7 +12,8 @@ from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.profile import Login
 from cooee.cli.screen import Screen, Wishes
 from cooee.cli.targets import find_conversation
-from cooee.client import Client, ConnectionFailed, ConversationView
+from cooee.client import Client, ConnectionState, Event
+from cooee.client.ledger import EventStream
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -65,7 +65,8 @@ async def _listen(invocation: Invocation, chosen: Login, wanted: Wanted, wishes:
         limit = asyncio.timeout(wanted.seconds)
         try:
             async with limit, aclosing(client.events()) as events:
-                screen = await _begin(invocation, client, wanted, wishes)
+                screen = Screen(invocation, client, wishes)
+                await _begin(client, events, screen, wanted)
                 while not screen.full:
                     await screen.show(await anext(events))
         except TimeoutError:
@@ -77,22 +78,24 @@ async def _listen(invocation: Invocation, chosen: Login, wanted: Wanted, wishes:
         return True
 
 
-async def _begin(invocation: Invocation, client: Client, wanted: Wanted, wishes: Wishes) -> Screen:
-    views: Sequence[ConversationView] = ()
-    try:
-        views = await client.conversations()
-    except ConnectionFailed:
-        if not wishes.retry:
-            raise
-    screen = Screen(invocation, client, views, wishes)
+async def _begin(client: Client, events: EventStream, screen: Screen, wanted: Wanted) -> None:
+    """Wait until everything missed is here, show what is unread, and then what happened meanwhile."""
+    meanwhile: list[Event] = []
+    while client.connection.state != "online":
+        event = await anext(events)
+        if isinstance(event, ConnectionState):
+            await screen.show(event)
+        else:
+            meanwhile.append(event)
+    screen.open(await client.conversations())
 
     async def titles() -> dict[str, str]:
         return screen.naming.titles
 
-    if wanted.conversations:
-        me = client.me.user_id
-        screen.only = frozenset([await find_conversation(text, me, titles) for text in wanted.conversations])
+    me = client.me.user_id
+    screen.only = frozenset([await find_conversation(text, me, titles) for text in wanted.conversations])
     await screen.watch()
     if not wanted.only_new:
         await screen.show_unread()
-    return screen
+        for event in meanwhile:
+            await screen.show(event)

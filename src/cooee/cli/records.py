@@ -14,8 +14,10 @@ Record = dict[str, Any]
 
 
 def record(kind: str, body: msgspec.Struct, **more: Any) -> Record:
-    """Return a body of the HTTP API as an object of type ``kind``."""
-    return {"type": kind, **msgspec.json.decode(msgspec.json.encode(body)), **more}
+    """Return a body of the HTTP API as an object of type ``kind``; a ``type`` of its own becomes ``{kind}Type``."""
+    fields = msgspec.json.decode(msgspec.json.encode(body))
+    own = {f"{kind}Type": fields.pop("type")} if "type" in fields else {}
+    return {"type": kind, **fields, **own, **more}
 
 
 def message(told: Message, me: str, status: str | None = None) -> Record:

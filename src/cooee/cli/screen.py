@@ -61,25 +61,31 @@ class Wishes(msgspec.Struct, frozen=True):
 
 
 class Screen:
-    """Shows events in the order they come. ``views`` are the conversations as they stand when it begins."""
+    """Shows events in the order they come, and marks as read what it has shown."""
 
-    def __init__(self, invocation: Invocation, chats: Chats, views: Sequence[ConversationView], wishes: Wishes) -> None:
-        self.naming = Naming(chats.me.user_id, {view.conversation_id: view.title for view in views})
+    def __init__(self, invocation: Invocation, chats: Chats, wishes: Wishes) -> None:
+        self.naming = Naming(chats.me.user_id, {})
         self.only: frozenset[str] = frozenset()
         self._invocation = invocation
         self._chats = chats
-        self._views = views
         self._wishes = wishes
+        self._views: Sequence[ConversationView] = ()
         self._left = wishes.count
         self._was_online = False
         self._shown: dict[str, int] = {}
         self._there: set[str] = set()
-        self._peers = {peer for view in views if (peer := self._peer(view.conversation_id))}
+        self._peers: set[str] = set()
 
     @property
     def full(self) -> bool:
         """Whether as many messages were shown as were wanted."""
         return self._left is not None and self._left <= 0
+
+    def open(self, views: Sequence[ConversationView]) -> None:
+        """Take the conversations as they stand now."""
+        self._views = views
+        self.naming.titles.update({view.conversation_id: view.title for view in views})
+        self._peers = {peer for view in views if (peer := self._peer(view.conversation_id))}
 
     def wants(self, conversation_id: str) -> bool:
         """Tell whether a conversation is to be shown."""
@@ -145,6 +151,7 @@ class Screen:
 
     async def _show_message(self, message: Message) -> None:
         if message.sequence_number <= self._shown.get(message.conversation_id, 0):
+            await self._mark_read(message)  # it was shown before it was held here
             return
         self._shown[message.conversation_id] = message.sequence_number
         self._learn(message)
@@ -155,12 +162,15 @@ class Screen:
             return
         if self._left is not None and message.counts_as_unread:
             self._left -= 1
-        if self._wishes.read:
-            await self._chats.mark_read(message.conversation_id, message.sequence_number)
+        await self._mark_read(message)
         peer = self._peer(message.conversation_id)
         if peer and peer not in self._peers:
             self._peers.add(peer)
             await self.watch()
+
+    async def _mark_read(self, message: Message) -> None:
+        if self._wishes.read and message.sender_id != self.naming.me:
+            await self._chats.mark_read(message.conversation_id, message.sequence_number)
 
     def _learn(self, message: Message) -> None:
         if message.event in ("group_created", "group_renamed") and isinstance(message.content, dict):

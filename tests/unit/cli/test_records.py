@@ -93,3 +93,8 @@ def test_a_body_of_the_http_api_keeps_its_names_and_nested_json() -> None:
     assert told["lastSequenceNumber"] == 3
     assert told["lastMessage"] == {"type": "message", "sequenceNumber": 3}
     json.dumps(told)
+
+
+def test_a_type_of_a_bodys_own_does_not_hide_what_it_is() -> None:
+    told = records.record("device", http.Device("d1", "desk", "cli", 1, 2, logged_in=True, current=True))
+    assert (told["type"], told["deviceType"]) == ("device", "cli")

@@ -62,7 +62,9 @@ def view(chat: str = DM, *, title: str = "", read: int = 0, unread: int = 0) -> 
 def screen(chats: Chats, *views: ConversationView, as_json: bool = False, wishes: Wishes = Wishes()) -> Screen:  # noqa: B008
     choices = Choices()
     choices.as_json = as_json
-    return Screen(Invocation(choices), chats, views, wishes)
+    one = Screen(Invocation(choices), chats, wishes)
+    one.open(views)
+    return one
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +96,7 @@ async def test_nothing_is_shown_twice(capsys: pytest.CaptureFixture[str]) -> Non
     await one.show(message(4, "newer"))
     out = capsys.readouterr().out.splitlines()
     assert [line.rpartition(": ")[2] for line in out] == ["new", "newer"]
-    assert chats.read == [(DM, 2), (DM, 4)]
+    assert chats.read == [(DM, 2), (DM, 2), (DM, 4)]
 
 
 async def test_unread_messages_of_all_chats_come_oldest_first(capsys: pytest.CaptureFixture[str]) -> None:
