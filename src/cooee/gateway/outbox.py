@@ -90,6 +90,7 @@ class Due(NamedTuple):
     """What has become due. ``silent_since``: the earliest first sending among what is handed over, 0.0 if none is.
 
     ``next_at`` is when to ask again, 0.0: not by time. ``resends`` counts messages, which `Outbox.next_work` names.
+    ``unanswered``: something has waited long enough to be sent again, whether it is or not.
     """
 
     hand_over: list[Covered]
@@ -97,6 +98,7 @@ class Due(NamedTuple):
     resends: int
     silent_since: float
     next_at: float
+    unanswered: bool
 
 
 class Early(NamedTuple):
@@ -311,7 +313,7 @@ class Outbox:
                     due.hints.append(Covered(conversation_id, position.head))
                 else:
                     due.ask(position.since + HINT_EVERY_S)
-        return Due(due.hand_over, due.hints, due.resends, due.silent_since, due.next_at)
+        return Due(due.hand_over, due.hints, due.resends, due.silent_since, due.next_at, due.unanswered)
 
     def lost(self, now: float) -> list[Covered]:
         """Return what the lost connection may not have brought over, for push."""
@@ -400,6 +402,7 @@ class Outbox:
     def _step(self, conversation_id: str, position: Position, due: "_Dues", *, resend: bool) -> None:
         for chunk in position.chunks or ():
             again, over = position.step(chunk, due.now)
+            due.unanswered = due.unanswered or again
             if again and resend:
                 self._resends.append(Work(Task.RESEND, conversation_id, chunk.first - 1, len(chunk)))
                 due.resends += len(chunk)
@@ -418,7 +421,7 @@ class Outbox:
 class _Dues:
     """What `Outbox.due` collects."""
 
-    __slots__ = ("hand_over", "hints", "next_at", "now", "resends", "silent_since")
+    __slots__ = ("hand_over", "hints", "next_at", "now", "resends", "silent_since", "unanswered")
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -427,6 +430,7 @@ class _Dues:
         self.resends = 0
         self.silent_since = 0.0
         self.next_at = 0.0
+        self.unanswered = False
 
     def ask(self, at: float) -> None:
         """Have the outbox asked again at ``at``."""

@@ -232,7 +232,7 @@ class PollConnection:
 
     def _wake(self) -> None:
         self._waking = False
-        if self._waiter is not None:
+        if self._waiter is not None and self._has_something():
             _resolve(self._waiter, True)
 
     def _lose_soon(self) -> None:

@@ -337,7 +337,7 @@ class Session:
             if due.silent_since and self.heard <= due.silent_since:
                 self.close(CloseCode.SLOW_CONSUMER, "no sign of life since messages were sent")
                 return 0.0
-        if due.resends:
+        if due.unanswered:
             self.connection.ping()
         return due.next_at
 
