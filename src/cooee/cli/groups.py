@@ -1,5 +1,6 @@
 """``cooee groups``: create and administer groups. Groups are named by their title or id."""
 
+import re
 from collections.abc import Sequence
 
 import click
@@ -14,6 +15,7 @@ from cooee.client.api import Api
 from cooee.domain.conversation import Role
 from cooee.protocol import http
 
+_DASHED_CODE = re.compile(r"-[A-Za-z0-9_-]{21}", re.ASCII)
 _GROUP = click.argument("group")
 _USERS = click.argument("users", nargs=-1, required=True)
 
@@ -219,7 +221,18 @@ def invite(invocation: Invocation, group: str, expires: int, max_uses: int, revo
     invocation.note(f"Others join with: cooee groups join {made.token}")
 
 
-@groups.command()
+class CodeCommand(click.Command):
+    """A command whose argument is a code that may begin with a dash, and is no option for all that."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put such a code behind the options."""
+        codes = [arg for arg in args if _DASHED_CODE.fullmatch(arg)]
+        if codes and "--" not in args:
+            args = [*(arg for arg in args if arg not in codes), "--", *codes]
+        return super().parse_args(ctx, args)
+
+
+@groups.command(cls=CodeCommand)
 @click.argument("code")
 @account_options
 @pass_invocation

@@ -151,6 +151,13 @@ def test_the_accounts_of_the_machine_are_listed_without_any_server(cooee: Cooee,
     assert all("token" not in one for one in told)
 
 
+@pytest.mark.parametrize("code", ["-vdDmU42bfxLoIp7CCAiOA", "--hDmU42bfxLoIp7CCAiOA", "Dlf_AJNCzFemvAxDB1DDxQ"])
+def test_an_invitations_code_may_begin_with_a_dash(code: str) -> None:
+    command = ALL["groups", "join"]
+    for arguments in ([code, "--json"], ["--json", code], ["--json", "--", code]):
+        assert command.make_context("join", list(arguments)).params["code"] == code
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_ask_the_program(cooee: Cooee, shell: str) -> None:
     assert "_COOEE_COMPLETE" in cooee("completion", shell).stdout
