@@ -171,8 +171,9 @@ class PollConnection:
             receiver.frame_received(payload)
 
     async def _answer(self, number: int, wait_s: float) -> PollResponse:
+        last = self._answer_number  # by the time this poll is ended, the other one may have made the next answer
         if not self._has_something() and wait_s > 0 and not await self._wait(wait_s):
-            return PollResponse(self.session_id, self._answer_number, ())
+            return PollResponse(self.session_id, last, ())
         response = self._build()
         if self._executed == number:
             self._last = response
