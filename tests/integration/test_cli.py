@@ -103,6 +103,31 @@ def test_a_pipe_goes_in_and_lines_of_json_come_out(shell: Shell) -> None:
     ]
 
 
+def test_a_reader_that_goes_away_ends_it_quietly(shell: Shell) -> None:
+    alice, bob = shell.register("alice"), shell.register("bob")
+    listening = shell.pipe("--as", bob, "listen", "--json")
+    assert listening.stdout is not None
+    assert listening.stderr is not None
+    while '"online"' not in listening.stdout.readline():
+        pass
+    listening.stdout.close()
+    shell("--as", alice, "send", bob, "into the void")
+    assert listening.stderr.read() == ""
+    listening.stderr.close()
+    assert listening.wait() == 1
+
+
+def test_an_account_in_use_is_not_erased(shell: Shell) -> None:
+    alice = shell.register("alice")
+    with shell.terminal("listen") as listening:
+        listening.expect(f"Connected as {alice}")
+        assert shell.json("logout", "--erase", code=1)[0]["code"] == "store"
+        shell("whoami")
+        listening.type("\x03")
+        assert listening.wait() == 130
+    shell("logout", "--erase")
+
+
 def test_no_read_leaves_unread_what_it_shows(shell: Shell) -> None:
     alice, bob = shell.register("alice"), shell.register("bob")
     shell("--as", alice, "send", bob, "hello")
@@ -302,6 +327,16 @@ def test_what_was_written_without_a_server_goes_out_once_it_is_back(new_server: 
     shell("--as", alice, "send", bob, "three")
     assert shell.json("--as", alice, "outbox") == []
     assert [one["text"] for one in shell.json("--as", bob, "history", alice)] == ["one", "two", "three"]
+
+
+def test_a_log_out_without_a_server_is_possible_when_it_is_meant(new_server: NewServer, tmp_path: Path) -> None:
+    server = new_server()
+    shell = Shell(tmp_path / "home", server.url)
+    alice = shell.register("alice")
+    server.stop()
+    assert "--forget" in shell("logout", code=3).stderr
+    shell("logout", "--forget")
+    assert f"cooee login {alice}" in shell("whoami", code=4).stderr
 
 
 def test_listen_survives_the_end_of_the_server(new_server: NewServer, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-from contextlib import suppress
 
 import click
 import msgspec
@@ -15,9 +14,9 @@ from cooee.cli.render import safe, table
 from cooee.cli.secret_input import password, password_stdin
 from cooee.client import log_in as sdk_log_in
 from cooee.client import register as sdk_register
-from cooee.client.account import StoreLock, load_account, save_account
+from cooee.client.account import StoreLock, load_account, make_folder, save_account
 from cooee.client.api import Api
-from cooee.client.errors import NotLoggedIn
+from cooee.client.errors import ConnectionFailed, NotLoggedIn
 from cooee.client.model import Account
 from cooee.domain.errors import ErrorCode
 from cooee.domain.ids import is_user_id
@@ -65,6 +64,8 @@ def register(
     url = _server(invocation)
     profile = invocation.profiles.for_log_in(user_id, url, invocation.profile)
     secret = password(f"New password for {user_id}", from_stdin=password_stdin, confirm=True)
+
+    make_folder(invocation.profiles.store(profile).parent)  # before there is an account that cannot be kept
 
     async def registering() -> Account:
         await sdk_register(url, user_id, secret, display_name=display_name, invite=invite)
@@ -118,11 +119,17 @@ def logout(invocation: Invocation, forget: bool, erase: bool) -> None:
 
     async def logging_out() -> None:
         async with Api(chosen.url, chosen.token) as api:
-            await api.log_out()
+            try:
+                await api.log_out()
+            except NotLoggedIn:
+                pass  # the token had ended already
+            except ConnectionFailed as problem:
+                if not forget:
+                    raise ConnectionFailed(f"{problem} `cooee logout --forget` does not ask it") from None
 
-    if not forget:
-        with suppress(NotLoggedIn):  # the token had ended already
-            invocation.run(logging_out())
+    if erase and chosen.store.is_dir():
+        StoreLock(chosen.store).release()  # before anything ends: nobody else may be writing there
+    invocation.run(logging_out())
     forget_token(invocation, chosen.profile, erase=erase)
     invocation.tell(
         {"type": "logged_out", "profile": chosen.profile, "userId": chosen.user_id or None, "url": chosen.url},

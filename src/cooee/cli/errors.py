@@ -76,7 +76,8 @@ def explained(problem: Exception) -> CliError:
         case CliError():
             return problem
         case click.ClickException():
-            return CliError(sentence(problem.format_message()), problem.exit_code, code="usage")
+            code = "usage" if isinstance(problem, click.UsageError) else "state"
+            return CliError(sentence(problem.format_message()), problem.exit_code, code=code)
         case ExceptionGroup():
             return explained(problem.exceptions[0])
         case client.CooeeClientError():

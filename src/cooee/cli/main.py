@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cooee.cli.choices import account_options, choices_of
 
@@ -58,6 +59,12 @@ class LazyGroup(click.Group):
         """Write the list from the table, importing nothing."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in _COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names from the table, importing nothing, and options."""
+        found = [CompletionItem(name, help=text) for name, (_, _, text) in _COMMANDS.items()]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [item for item in found if item.value.startswith(incomplete)] + options
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -116,4 +123,4 @@ def main() -> Any:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what cannot be shown is written out, and nothing breaks
-    return cli()
+    return cli(prog_name="cooee")
