@@ -16,6 +16,7 @@ _COMMANDS = {
     "serve": ("cooee.cli.serve", "serve", "Run the chat server."),
     "config": ("cooee.cli.serve", "config", "Show the server's configuration."),
     "admin": ("cooee.cli.admin", "admin", "Administer a server on this machine."),
+    "bench": ("cooee.cli.bench", "bench", "Load a server and print figures."),
     "register": ("cooee.cli.account", "register", "Create an account and log in."),
     "login": ("cooee.cli.account", "login", "Log in on a server."),
     "logout": ("cooee.cli.account", "logout", "Log out and forget the token."),

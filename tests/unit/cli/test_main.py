@@ -16,7 +16,7 @@ from cooee.client.model import Account
 Cooee = Callable[..., Result]
 LogIn = Callable[..., Account]
 TOP = cli.list_commands(click.Context(cli))
-OPERATORS = {"serve", "config", "admin", "completion"}
+OPERATORS = {"serve", "config", "admin", "bench", "completion"}
 
 
 def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
