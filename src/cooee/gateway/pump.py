@@ -93,12 +93,18 @@ async def _run(session: "Session") -> None:
                 await _finish(session)
             else:
                 return
-            if session.is_live and session.connection.buffered > session.shared.limits.outbox_bytes // 2:
-                _pause(session, FULL_PAUSE_S)
+            if session.is_live and _is_full(session):
+                await asyncio.sleep(0)  # what was queued in this turn of the loop leaves at its end
+                if _is_full(session):
+                    _pause(session, FULL_PAUSE_S)
     except CooeeError:
         _pause(session, RETRY_PAUSE_S)
     finally:
         session.pumping = False
+
+
+def _is_full(session: "Session") -> bool:
+    return session.connection.buffered > session.shared.limits.outbox_bytes // 2
 
 
 def _pause(session: "Session", seconds: float) -> None:
