@@ -50,14 +50,19 @@ class ServerProcess:
     """One data folder and the server that runs on it now. ``settings`` are environment variables without COOEE_."""
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, str] | None = None, *, program: Sequence[str] = ("-m", "cooee")
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        *,
+        program: Sequence[str] = ("-m", "cooee"),
+        port: int = 0,
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.url = ""
         self.program = tuple(program)
         self.settings = dict(settings or {})
-        self._port = 0
+        self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._runs = 0
 

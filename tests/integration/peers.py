@@ -147,11 +147,11 @@ class Peer(ABC):
         assert ack["type"] == "ack", ack
         return ack
 
-    async def expect(self, type_: str = "", *, within: float = DEADLINE_S, **fields: Any) -> Frame:
+    async def expect(self, type_: str = "", **fields: Any) -> Frame:
         """Take the first frame out of the inbox that has this type and these fields, waiting for it if need be."""
         wanted = ({"type": type_} if type_ else {}) | fields
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(DEADLINE_S):
                 while True:
                     for frame in self.inbox:
                         if _has(frame, wanted):
@@ -166,7 +166,7 @@ class Peer(ABC):
 
     async def messages(self, count: int, conversation_id: str = "") -> list[Frame]:
         """Take ``count`` ``message`` frames, in the order in which they came."""
-        where = {"conversationId": conversation_id} if conversation_id else {}
+        where: Frame = {"conversationId": conversation_id} if conversation_id else {}
         return [await self.expect("message", **where) for _ in range(count)]
 
     def take(self, type_: str, **fields: Any) -> list[Frame]:

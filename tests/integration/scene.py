@@ -114,7 +114,7 @@ class Scene:
     async def until(self, happened: Callable[[], Awaitable[bool]]) -> None:
         """Wait until something is so that nobody announces."""
         async with asyncio.timeout(DEADLINE_S):
-            while not await happened():
+            while not await happened():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     async def aclose(self) -> None:

@@ -134,7 +134,7 @@ async def test_numbers_are_dense_and_everybody_sees_one_order(scene: Scene) -> N
     work = [talk(peer, n) for n, peer in enumerate(peers)] + [listen(peer) for peer in peers]
     told = await asyncio.gather(*work)
     acked, got = told[:4], told[4:]
-    assert sorted(sum(acked, [])) == list(range(1, 61))
+    assert sorted(number for own in acked for number in own) == list(range(1, 61))
     for own, others in zip(acked, got, strict=True):
         assert others == sorted(set(range(1, 61)) - set(own)), "in order, and all but the device's own"
         assert own == sorted(own), "a device's messages are numbered in the order of its frames"
