@@ -84,7 +84,7 @@ class MessageScene:
         self.group_receipts = GroupReceipts(timeline, self.views, self.routes, self.clock, self._call_later)
         self.receipts = Receipts(cursors, timeline, self.views, self.routes, self.clock, self.group_receipts)
         self.wakeups = Wakeups(self.push_queue, self.devices, self.clock)
-        self.fanout = Fanout(log, self.views, self.routes, self.wakeups)
+        self.fanout = Fanout(log, self.views, self.routes, self.wakeups, self.clock)
         self.timers: list[tuple[float, Any]] = []
         self._ids = count(1)
         self._tasks: list[asyncio.Task[None]] = []

@@ -15,7 +15,7 @@ def gateway_values(counters: GatewayCounters, *, draining: bool) -> Iterator[tup
     yield "cooee_sessions_closed", {str(int(code)): float(count) for code, count in counters.closed.items()}
     yield "cooee_sessions_replaced", float(counters.replaced)
     yield "cooee_slow_consumers", float(counters.slow_consumers)
-    yield "cooee_frames_received", {name: float(count) for name, count in counters.frames.items()}
+    yield "cooee_frames_received", {name: float(count) for name, count in counters.frames_by_type.items()}
     yield "cooee_errors_sent", {str(code): float(count) for code, count in counters.errors.items()}
     yield "cooee_rate_limited", float(counters.rate_limited)
     yield "cooee_internal_errors", float(counters.internal_errors)

@@ -178,7 +178,7 @@ class House:
             config.server.server_id,
             overloaded=self.lag.overloaded,
         )
-        self.fanout = Fanout(ports.log, self.views, self.routes, self.wakeups)
+        self.fanout = Fanout(ports.log, self.views, self.routes, self.wakeups, clock)
         self.sweeper = Sweeper(ports.retention, clock, config.store.sweep_interval_s, config.store.sweep_after_s)
         self._tasks: list[asyncio.Task[None]] = []
 

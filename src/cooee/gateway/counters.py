@@ -55,8 +55,8 @@ class GatewayCounters:
         self.slow_consumers = 0
         self.closed: dict[int, int] = {}
         """Sessions that the server closed, by close code."""
-        self.frames: dict[str, int] = {}
-        """Client frames taken, by type."""
+        self.frames: dict[type, int] = {}
+        """Client frames taken, by their struct; `frames_by_type` names them as on the wire."""
         self.errors: dict[str, int] = {}
         """Error frames sent, by code."""
         self.rate_limited = 0
@@ -72,3 +72,8 @@ class GatewayCounters:
         """Seconds from a ``send`` frame to its ack."""
         self.delivery_latency = Histogram()
         """Seconds from a message's routing to its frames being handed to the connections, once per message."""
+
+    @property
+    def frames_by_type(self) -> dict[str, int]:
+        """Client frames taken, by the ``type`` that stands on the wire."""
+        return {kind.__struct_config__.tag: count for kind, count in self.frames.items()}  # type: ignore[attr-defined]

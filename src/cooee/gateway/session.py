@@ -282,8 +282,7 @@ class Session:
     def _serve(self, frame: ClientFrame) -> None:
         counters = self.shared.counters
         kind = type(frame)
-        name = kind.__name__
-        counters.frames[name] = counters.frames.get(name, 0) + 1
+        counters.frames[kind] = counters.frames.get(kind, 0) + 1
         try:
             self.shared.dispatch[kind](self, frame)
         except CooeeError as refusal:

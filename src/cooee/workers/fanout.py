@@ -8,6 +8,7 @@ import msgspec
 
 from cooee.domain.ids import DeviceRef, direct_members, is_direct
 from cooee.domain.message import CONTENT_SYSTEM, Message
+from cooee.ports.clock import Clock
 from cooee.ports.message_log import MessageLog
 from cooee.ports.router import Routed, RouteKind
 from cooee.protocol.codec import message_frame
@@ -39,11 +40,14 @@ _decode_system = msgspec.json.Decoder(_SystemBody).decode
 class Fanout:
     """Follows the log. One task runs `run`; no failure of a message, a conversation or the store ends it."""
 
-    def __init__(self, log: MessageLog, views: ConversationViews, routes: Routes, wakeups: Wakeups) -> None:
+    def __init__(
+        self, log: MessageLog, views: ConversationViews, routes: Routes, wakeups: Wakeups, clock: Clock
+    ) -> None:
         self._log = log
         self._views = views
         self._routes = routes
         self._wakeups = wakeups
+        self._clock = clock
         self.failed = 0
         """How many messages could not be routed; their receivers read them from the timeline."""
 
@@ -65,9 +69,10 @@ class Fanout:
         await self._load_missing(batch)
         items = []
         routed = []
+        now = self._clock.monotonic()
         for message in batch:
             try:
-                item = self._route(message)
+                item = self._route(message, now)
             except Exception:  # noqa: BLE001  # the other conversations go on
                 self.failed += 1
                 _log.exception("a message could not be routed")
@@ -99,7 +104,7 @@ class Fanout:
         if missing:
             await asyncio.gather(*map(self._views.load, missing), return_exceptions=True)
 
-    def _route(self, message: Message) -> Routed | None:
+    def _route(self, message: Message, now: float) -> Routed | None:
         conversation_id = message.conversation_id
         view = self._views.peek(conversation_id)
         kind = RouteKind.MESSAGE
@@ -124,6 +129,7 @@ class Fanout:
             _new_ref(DeviceRef, (message.sender_id, message.device_id)) if message.device_id else None,
             "",
             _envelopes(message) if message.envelopes else None,
+            now,
         )
 
 
