@@ -145,6 +145,9 @@ class TestLimit:
         assert one.violation is not None
         assert one.violation.code == 1009
 
+    def test_control_frames_have_their_own_limit(self) -> None:
+        assert parser(10).feed(frame(PING, b"x" * 125)) == [Event(PING, b"x" * 125)]
+
     def test_the_count_begins_anew_with_each_message(self) -> None:
         one = parser()
         pieces = frame(TEXT, final=False) + frame(CONTINUATION, final=False) * 1000 + frame(CONTINUATION, b"x")
@@ -176,6 +179,27 @@ class TestStream:
         assert one._pending is None
         assert one._message is None
 
+    def test_of_a_partial_frame_its_bytes_are_kept_and_nothing_else(self) -> None:
+        one = parser()
+        whole = frame(TEXT, b"x" * 300)
+        for cut in range(1, len(whole)):
+            assert one.feed(frame(TEXT, b"first") + whole[:cut]) == [Event(TEXT, b"first")]
+            assert bytes(one._pending or b"") == whole[:cut]
+            assert one.feed(whole[cut:]) == [Event(TEXT, b"x" * 300)]
+
+    def test_a_violation_keeps_nothing(self) -> None:
+        one = parser()
+        one.feed(frame(TEXT, b"x", final=False) + frame(PING)[:3])
+        one.feed(b"\0" * 3 + frame(CONTINUATION, rsv=0x40))
+        assert one.violation is not None
+        assert one._pending is one._message is None
+
+    def test_a_character_may_be_cut_by_fragments(self) -> None:
+        text = "κόσμε 😀".encode()
+        for cut in range(len(text)):
+            data = frame(TEXT, text[:cut], final=False) + frame(CONTINUATION, text[cut:])
+            assert parser().feed(data) == [Event(TEXT, text)]
+
     def test_payloads_are_bytes_also_when_they_came_in_pieces(self) -> None:
         one = parser()
         data = frame(TEXT, b"a" * 500) + frame(TEXT, b"b" * 10)
@@ -184,7 +208,7 @@ class TestStream:
 
 
 class TestClose:
-    @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1011, 1014, 3000, 4000, 4999])
+    @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 4000, 4999])
     def test_codes_that_may_be_sent(self, code: int) -> None:
         assert websocket.parse_close(websocket.close_payload(code, "why")) == code
 
