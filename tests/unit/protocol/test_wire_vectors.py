@@ -20,7 +20,7 @@ WIRE: dict[str, Any] = json.loads((Path(__file__).parents[3] / "spec/vectors/wir
 _BODY = ("content", "replyTo", "mentions", "silent")
 
 
-def vectors(kind: str) -> Any:
+def vectors(kind: str) -> pytest.MarkDecorator:
     """Return a decorator that runs a test once for each vector of one kind."""
     found = WIRE[kind]["vectors"]
     return pytest.mark.parametrize("vector", found, ids=[each["name"] for each in found])
