@@ -47,10 +47,17 @@ async def open_session(session: "Session", hello: Hello) -> None:
 
 
 async def end_session(shared: Shared, device: DeviceRef, connection_id: str) -> None:
-    """Take the connection out of the registry of all gateways and out of presence."""
-    entry = SessionEntry(device.user_id, device.device_id, shared.server_id, connection_id, "", 0)
+    """Take the connection out of the registry of all gateways and out of presence.
+
+    Two connections of one device that open at the same time may stand in the registry in the wrong order; then the
+    one that lives is entered again.
+    """
+    sessions = shared.services.sessions
     try:
-        await shared.services.sessions.release(entry)
+        if await sessions.release(_entry(shared, device, connection_id)):
+            living = shared.sessions.of_device(device)
+            if living is not None:
+                await sessions.register(_entry(shared, device, living.connection_id, living.device_type))
     except Exception:  # noqa: BLE001  # soft state
         _log.exception("a session could not be released")
     try:
@@ -80,11 +87,11 @@ async def _enter(session: "Session", device: Device, hello: Hello) -> None:
     """Enter the session into all registries and say welcome; before the welcome nothing is sent."""
     shared = session.shared
     user_id, device_id = session.device
-    entry = SessionEntry(
-        user_id, device_id, shared.server_id, session.connection_id, device.type, shared.clock.wall_ms()
-    )
+    session.device_type = device.type
     try:
-        replaced = await shared.services.sessions.register(entry)
+        replaced = await shared.services.sessions.register(
+            _entry(shared, session.device, session.connection_id, device.type)
+        )
     except Exception:  # noqa: BLE001  # soft state
         _log.exception("a session could not be registered")
         replaced = None
@@ -104,6 +111,10 @@ async def _enter(session: "Session", device: Device, hello: Hello) -> None:
         _log.exception("presence could not be told of a session")
     if session.is_closed:
         await end_session(shared, session.device, session.connection_id)
+
+
+def _entry(shared: Shared, device: DeviceRef, connection_id: str, device_type: str = "") -> SessionEntry:
+    return SessionEntry(*device, shared.server_id, connection_id, device_type, shared.clock.wall_ms())
 
 
 async def _close_elsewhere(shared: Shared, replaced: SessionEntry) -> None:

@@ -28,6 +28,8 @@ MAX_POSITIONS = 512
 """Entries above which those with nothing to do are dropped; they are looked up again when needed."""
 HINT_EVERY_S = 1.0
 """How often a hinted conversation is told of at most."""
+BEHIND_EVERY_S = 1.0
+"""How often a session that is behind looks whether even a little room is worth a reading."""
 SILENCE_S = 45.0
 """A dead connection is noticed within this time; hints sent in it may not have arrived."""
 _MAX_EARLY = 16
@@ -116,7 +118,7 @@ _SEND = Verdict.SEND
 class Outbox:
     """The delivery state of one session. Empty until something is offered."""
 
-    __slots__ = ("_behind", "_positions", "_resends", "_unknown", "unacknowledged", "window")
+    __slots__ = ("_behind", "_hungry", "_positions", "_resends", "_unknown", "unacknowledged", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
@@ -125,6 +127,7 @@ class Outbox:
         self._behind: dict[str, None] = {}
         self._unknown: dict[str, None] = {}
         self._resends: list[Work] = []
+        self._hungry = False
 
     # --- what comes live ----------------------------------------------------------------------------------------------
 
@@ -248,6 +251,7 @@ class Outbox:
         conversation_id = next(iter(self._behind))
         position = self._positions[conversation_id]
         room = self.window - self.unacknowledged
+        self._hungry = False
         return Work(Task.READ, conversation_id, position.sent, min(room, PAGE), position.head)
 
     def postpone(self, conversation_id: str) -> None:
@@ -297,15 +301,15 @@ class Outbox:
     def due(self, now: float, *, resend: bool = True) -> Due:
         """Take every step that is due. ``resend`` False: what was sent has not even left, so it is not sent again."""
         due = _Dues(now)
+        self._hungry = bool(self._behind)
         for conversation_id, position in self._positions.items():
             if position.chunks:
                 self._step(conversation_id, position, due, resend=resend)
             if position.mode is _BEHIND:
-                if position.told < position.head:
-                    if now - position.since >= HAND_OVER_S:
-                        position.since = now
-                        due.over(conversation_id, position)
-                    due.ask(position.since + HAND_OVER_S)
+                if position.told < position.head and now - position.since >= HAND_OVER_S:
+                    position.since = now
+                    due.over(conversation_id, position)
+                due.ask(now + BEHIND_EVERY_S)
             elif position.mode is _HINTED and position.told < position.head:
                 if now - position.since >= HINT_EVERY_S:
                     position.since = now
@@ -395,9 +399,9 @@ class Outbox:
     # --- bookkeeping --------------------------------------------------------------------------------------------------
 
     def _has_room(self) -> bool:
-        """Tell whether reading is worth while: for a few numbers only when nothing else comes before."""
+        """Tell whether reading is worth while: for a few numbers only after some waiting."""
         room = self.window - self.unacknowledged
-        return room > 0 and (room >= min(PAGE, self.window // 4) or not self.unacknowledged)
+        return room > 0 and (self._hungry or room >= min(PAGE, self.window // 4))
 
     def _step(self, conversation_id: str, position: Position, due: "_Dues", *, resend: bool) -> None:
         for chunk in position.chunks or ():

@@ -99,6 +99,10 @@ async def _run(session: "Session") -> None:
                     _pause(session, FULL_PAUSE_S)
     except CooeeError:
         _pause(session, RETRY_PAUSE_S)
+    except Exception:  # noqa: BLE001  # the session goes on, and tries again
+        session.shared.counters.internal_errors += 1
+        _log.exception("a session could not be served from the store")
+        _pause(session, RETRY_PAUSE_S)
     finally:
         session.pumping = False
 

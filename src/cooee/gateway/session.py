@@ -54,6 +54,7 @@ class Session:
         "connection",
         "connection_id",
         "device",
+        "device_type",
         "early",
         "frames_spent",
         "heard",
@@ -79,6 +80,7 @@ class Session:
         self.connection = connection
         self.state = State.WAITING
         self.device = _NOBODY
+        self.device_type = ""
         self.connection_id = ""
         self.heard = shared.now
         self.pinged = False

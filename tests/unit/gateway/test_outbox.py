@@ -76,6 +76,20 @@ def test_a_conversation_that_became_small_is_read_in_full() -> None:
     assert (work.task, work.after, work.head) == (Task.READ, 0, 6)
 
 
+def test_little_room_is_used_after_some_waiting() -> None:
+    outbox = Outbox(8)
+    for number in range(1, 9):
+        outbox.offer(C, number, b"", 0.0)
+    outbox.offer("dm:a:c", 1, b"", 0.0)
+    assert outbox.received(C, 1)
+    assert not outbox.has_work()
+    assert outbox.due(0.5).next_at <= 1.5
+    work = outbox.next_work()
+    assert work is not None
+    assert (work.conversation_id, work.limit) == ("dm:a:c", 1)
+    assert not outbox.has_work()
+
+
 def test_a_forgotten_conversation_gives_its_room_back() -> None:
     outbox = Outbox(2)
     outbox.offer(C, 1, b"", 0.0)

@@ -1,6 +1,8 @@
 """A session from hello to its end, over real services."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -130,6 +132,30 @@ async def test_a_second_connection_of_the_device_replaces_the_first(scene: Gatew
     await scene.message("bob", DM)
     assert await second.messages() == [1]
     assert (await scene.house.ports.presence.states(["alice"]))["alice"].online
+
+
+async def test_of_two_hellos_at_once_the_living_one_stays_registered(
+    scene: GatewayScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(scene.services.sessions)
+    register, delays = kind.register, [30, 0]
+
+    async def slow_register(sessions: Any, entry: Any) -> Any:
+        replaced = await register(sessions, entry)
+        for _ in range(delays.pop(0) if delays else 0):
+            await asyncio.sleep(0)
+        return replaced
+
+    monkeypatch.setattr(kind, "register", slow_register)
+    clients = [scene.connect(), scene.connect()]
+    for client in clients:
+        client.say("hello", token="alice-1")
+    await scene.settle()
+    await scene.settle()
+    (living,) = [client for client in clients if client.close_code is None]
+    await living.got()
+    await scene.message("bob", DM)
+    assert await living.messages() == [1]
 
 
 async def test_a_revoked_device_is_closed_for_good(scene: GatewayScene) -> None:
