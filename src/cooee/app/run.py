@@ -57,7 +57,10 @@ async def _serve(config: Config) -> None:
     except StoreFailed as problem:
         raise StartFailed(str(problem)) from None
     try:
-        await _start(server, config)
+        try:
+            await _start(server, config)
+        except StoreFailed as problem:
+            raise StartFailed(str(problem)) from None
         _greet(config, server, folder, fresh=fresh)
         await _until_stopped(server)
     finally:

@@ -29,6 +29,7 @@ from cooee.ports.retention import RetentionSettings
 from cooee.services.accounts import AccountService
 
 ADMIN_SOCKET = "admin.sock"
+_MAX_SOCKET_PATH = 107
 _READY_FOR_S = 1.0
 
 
@@ -87,7 +88,9 @@ class Server:
 
         Raises:
             OSError: the address is taken or may not be used.
+            StoreFailed: the path of the data folder is too long for the administrative socket.
         """
+        _check_length(admin_socket(self._config))
         await self._house.start()
         await self._gateway.start()
         await self._front.start()
@@ -211,6 +214,16 @@ async def open_offline(config: Config) -> AsyncIterator[AccountService]:
 def admin_socket(config: Config) -> Path:
     """Return where the running server of this configuration listens for administration."""
     return Path(config.server.data_dir) / ADMIN_SOCKET
+
+
+def _check_length(socket_path: Path) -> None:
+    """Refuse a path that the system cannot bind a Unix socket to (sockaddr_un)."""
+    length = len(bytes(socket_path))
+    if length > _MAX_SOCKET_PATH:
+        raise StoreFailed(
+            f"the path of the administrative socket, {socket_path}, has {length} bytes, and the system takes "
+            f"{_MAX_SOCKET_PATH} at most; choose a shorter --data-dir"
+        )
 
 
 async def _open_store(config: Config) -> SqliteStore:

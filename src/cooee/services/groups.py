@@ -139,7 +139,7 @@ class GroupService:
         if expires_at and expires_at <= self._clock.wall_ms():
             raise bad_frame("expiresAt lies in the past")
         rules.require_admin(await self._groups.find(conversation_id), actor.user_id)
-        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        token = secrets.token_hex(_TOKEN_BYTES)
         await self._groups.put_invite(InviteToken(_hash(token), conversation_id, actor.user_id, expires_at, max_uses))
         return token
 

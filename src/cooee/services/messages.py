@@ -124,7 +124,7 @@ class Messages:
     def _append(self, sender: DeviceRef, frame: frames.Send, reply: Reply, view: ConversationView) -> None:
         user_id, device_id = sender
         if user_id not in view.members or view.blocked or view.gone:
-            refusal = _refusal_of_closed(view) if user_id in view.members else _refusal_of_stranger(view)
+            refusal = _refusal_of_closed(view) if user_id in view.members else not_a_member()
             self._spawn(self._answer_resend(sender, frame, reply, view.conversation_id, refusal))
             return
         if view.strangers:
@@ -207,12 +207,6 @@ def _direct_with(sender: DeviceRef, frame: frames.Send) -> str:
     if not is_user_id(to):
         raise not_found("the user")
     return direct_conversation_id(sender.user_id, to)
-
-
-def _refusal_of_stranger(view: ConversationView) -> CooeeError:
-    if view.gone and not is_direct(view.conversation_id):
-        return not_found("the group")
-    return not_a_member()
 
 
 def _refusal_of_closed(view: ConversationView) -> CooeeError:

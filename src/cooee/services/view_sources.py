@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from cooee.domain.conversation import Member, Role
-from cooee.domain.errors import not_found
+from cooee.domain.errors import not_a_member, not_found
 from cooee.domain.fanout import DEFAULT_LARGE_GROUP_MEMBERS, is_large
 from cooee.domain.ids import direct_members, is_direct
 from cooee.ports.accounts import Account, Accounts
@@ -30,7 +30,7 @@ class ViewSources(NamedTuple):
         """Return the conversation as it stands.
 
         Raises:
-            CooeeError: ``not_found`` when there never was such a user or group.
+            CooeeError: ``not_found`` for a user that never was, ``not_a_member`` for such a group.
         """
         if is_direct(conversation_id):
             return await self._read_direct(conversation_id)
@@ -64,7 +64,7 @@ class ViewSources(NamedTuple):
     async def _read_group(self, conversation_id: str) -> ConversationView:
         group, head = await asyncio.gather(self.groups.find(conversation_id), self.timeline.head(conversation_id))
         if group is None:
-            raise not_found("the group")
+            raise not_a_member()
         large = is_large(len(group.members), self.large_group_members)
         accounts = await self.accounts.find_many(tuple(group.members))
         marks = await self.cursors.members(conversation_id) if large else None

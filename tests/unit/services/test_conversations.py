@@ -60,7 +60,7 @@ async def test_a_caller_that_fails_does_not_hurt_the_next(scene: MessageScene) -
 
 @pytest.mark.parametrize(
     ("conversation_id", "code"),
-    [("dm:bob:alice", "bad_frame"), ("dm:alice:nobody", "not_found"), ("group:nothing", "not_found")],
+    [("dm:bob:alice", "bad_frame"), ("dm:alice:nobody", "not_found"), ("group:nothing", "not_a_member")],
 )
 async def test_what_is_not_there_is_told(scene: MessageScene, conversation_id: str, code: str) -> None:
     with pytest.raises(CooeeError) as caught:

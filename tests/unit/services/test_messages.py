@@ -69,7 +69,7 @@ async def test_the_body_and_the_preview_are_kept(scene: MessageScene) -> None:
         ("dm:alice", "bad_frame"),
         ("dm:alice:bob:carol", "bad_frame"),
         ("dm:bob:carol", "not_a_member"),
-        ("group:unknown", "not_found"),
+        ("group:unknown", "not_a_member"),
         ("group:a/b", "bad_frame"),
         ("group:", "bad_frame"),
         ("other:x", "bad_frame"),
@@ -213,12 +213,12 @@ async def test_a_caller_who_gave_up_does_no_harm(scene: MessageScene) -> None:
     assert len(scene.store.messages[DM]) == 1
 
 
-async def test_a_deleted_group_is_not_found(scene: MessageScene) -> None:
+async def test_a_deleted_group_has_no_members(scene: MessageScene) -> None:
     await scene.group("group:g", "alice", "bob")
     group = scene.store.groups["group:g"]
     scene.store.groups["group:g"] = msgspec.structs.replace(group, members={}, deleted=True)
     scene.views.forget("group:g")
-    assert refused(await scene.send("bob", "group:g")) == "not_found"
+    assert refused(await scene.send("bob", "group:g")) == "not_a_member"
 
 
 async def test_a_log_that_does_not_number_at_once_is_acknowledged_without_a_number(

@@ -109,7 +109,7 @@ async def test_the_head_is_what_the_timeline_says_and_not_what_the_view_knows(sc
     ("user_id", "conversation_id", "code"),
     [
         ("carol", DM, "not_a_member"),
-        ("alice", "group:g", "not_found"),
+        ("alice", "group:g", "not_a_member"),
         ("alice", "dm:bob:alice", "bad_frame"),
         ("alice", "dm:alice:nobody", "not_found"),
         ("alice", "nonsense", "bad_frame"),
