@@ -68,7 +68,8 @@ class ConversationViews:
         """Call ``ready`` with the view: at once if it is in memory, else once it is loaded, in the order of the calls.
 
         The error is ``bad_frame`` for a malformed id, ``not_found`` when there never was such a user, ``not_a_member``
-        when there never was such a group (nobody learns which groups exist), ``unavailable`` when the store does not answer. A deleted peer or group has a view that is ``gone``.
+        when there never was such a group (nobody learns which groups exist), ``unavailable`` when the store does not
+        answer. A deleted peer or group has a view that is ``gone``.
         """
         view = self._views.get(conversation_id)
         if view is not None:
