@@ -14,7 +14,6 @@ from cooee.app.telemetry import METRICS
 from cooee.cli.main import cli
 from cooee.cli.serve import serve
 from cooee.gateway.http.admin import ADMIN_ROUTES
-from cooee.protocol.frames import ClientFrame
 from scripts import reference
 
 ROOT = Path(__file__).parents[2]
@@ -88,11 +87,6 @@ def test_variables_and_flags_beside_the_settings_are_documented() -> None:
     assert set(re.findall(r"^\| `(COOEE_\w+)`", others, re.MULTILINE)) == set(config._NOT_SETTINGS)
     flags = {option for parameter in serve.params for option in parameter.opts if option.startswith("--")}
     assert {flag for flag in flags if f"`{flag}" not in configuration} == set()
-
-
-def test_labels_of_frames_are_named_after_their_structs() -> None:
-    named = set(re.findall(r"`([A-Z]\w+)`", text("docs/metrics.md")))
-    assert named <= {frame.__name__ for frame in ClientFrame.__args__}
 
 
 def test_administration_is_documented() -> None:
