@@ -35,6 +35,7 @@ def house(tmp_path: Path) -> Path:
         folder = tmp_path / "cooee" / package
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "__init__.py").touch()
+    (tmp_path / "cooee/__main__.py").touch()
     (tmp_path / "cooee/app/wiring.py").write_text("import cooee.adapters.sqlite\nimport cooee.adapters.memory\n")
     return tmp_path
 
