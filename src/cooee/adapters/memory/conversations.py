@@ -92,7 +92,7 @@ class Conversations:
         if number == 1 and is_direct(record.conversation_id):
             conversation.spans = {user_id: [Span(1)] for user_id in direct_members(record.conversation_id)}
         erased = conversation.messages.get(record.erases)
-        if erased is not None:
+        if erased is not None and record.erases < number:
             conversation.messages[record.erases] = _erased(erased)
         self._hold_own(conversation, DeviceRef(record.sender_id, record.device_id), number)
         asyncio.get_running_loop().call_soon(self.emit, (message,))

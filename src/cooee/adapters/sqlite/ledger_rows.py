@@ -60,7 +60,7 @@ class LedgerRows:
             message.preview,
             message.body,
         )
-        if erases:
+        if 0 < erases < message.sequence_number:
             self._erasures.append((conversation, erases))
 
     def add_envelope(self, position: int, device: DeviceState, content: str) -> None:

@@ -11,14 +11,15 @@ Range = tuple[int, int]
 
 def visible_end(head: ConversationHead, spans: Sequence[Span]) -> int:
     """Return the highest number that the spans let see, 0 if none."""
-    return max((head.last if span.left is None else min(span.left, head.last) for span in spans), default=0)
+    begun = [span.left for span in spans if span.joined <= head.last]
+    return max((head.last if left is None else min(left, head.last) for left in begun), default=0)
 
 
 def visible(head: ConversationHead, spans: Sequence[Span], low: int, high: int) -> list[Range]:
     """Return the numbers in ``low``..``high`` that are kept and within ``spans``, as ascending ranges."""
     ranges: list[Range] = []
     low, high = max(low, head.first), min(high, head.last)
-    for span in sorted(spans):
+    for span in sorted(spans, key=_joined):
         begin = max(span.joined, low)
         end = high if span.left is None else min(span.left, high)
         if begin <= end:
@@ -46,3 +47,7 @@ def take_newest(ranges: Sequence[Range], limit: int) -> tuple[list[Range], bool]
     """Return the last ``limit`` numbers of ``ranges``, ascending, and whether those are all. At least one is taken."""
     taken, complete = take([(-end, -begin) for begin, end in reversed(ranges)], limit)
     return [(-end, -begin) for begin, end in reversed(taken)], complete
+
+
+def _joined(span: Span) -> int:
+    return span.joined

@@ -63,6 +63,7 @@ class SqliteRetention:
 
     def _sweep(self, connection: apsw.Connection, now_ms: int, limit: int) -> SweepResult:
         settings = self._settings
+        position = self._ledger.position(connection)  # before the row that tells it may go
         forgotten = self._sweep_swept(connection, now_ms - settings.dedup_days * DAY_MS, limit)
         messages = dedup_rows = 0
         for conversation in connection.execute(_DUE, (now_ms, limit)).fetchall():
@@ -73,7 +74,7 @@ class SqliteRetention:
             messages += removed
             dedup_rows += deleted
         if forgotten or dedup_rows:
-            connection.execute(_NOTE_POSITION, (self._ledger.position(connection),))
+            connection.execute(_NOTE_POSITION, (position,))
         to_device = self._sweep_to_device(
             connection, now_ms - settings.to_device_days * DAY_MS, now_ms - settings.dedup_days * DAY_MS, limit
         )
