@@ -6,6 +6,7 @@ of the event loop and leave in one write (`WriteScheduler`). An idle connection 
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from cooee.gateway.connection import Receiver
@@ -19,6 +20,9 @@ LINGER_S = 1.0
 """How long a peer that broke the protocol is still listened to (and ignored), so that it can read why."""
 MAX_CONTROLS_PER_S = 64
 """Control frames one peer may send within a second. They reach no session, so no budget of a session counts them."""
+MAX_LATE_FRAMES = 1000
+"""Frames in one read that a closing connection still looks through for the peer's close; more are a flood."""
+_SWEEP_S = 0.25
 
 
 class ConnectionCounters:
@@ -56,7 +60,11 @@ class WriteScheduler:
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception as problem:  # noqa: BLE001  # what breaks one connection must not hold up the others
+                log_bug(problem, "websocket")
+                connection.abort()
 
 
 class Shared:
@@ -65,6 +73,8 @@ class Shared:
     __slots__ = (
         "_controls",
         "_controls_since",
+        "_ending",
+        "_sweep_at",
         "buffer",
         "connections",
         "counters",
@@ -79,13 +89,15 @@ class Shared:
         self.loop = loop
         self.frame_bytes = frame_bytes
         self.outbox_bytes = outbox_bytes
-        self.buffer = bytearray(256 * 1024)
+        self.buffer = bytearray(64 * 1024)
         self.view = memoryview(self.buffer)
         self.writes = WriteScheduler(loop)
         self.counters = ConnectionCounters()
         self.connections: set[WebSocketConnection] = set()
         self._controls: dict[WebSocketConnection, int] = {}
         self._controls_since = 0.0
+        self._ending: dict[WebSocketConnection, float] = {}
+        self._sweep_at = inf
 
     def allows_control(self, connection: "WebSocketConnection") -> bool:
         """Count a control frame; tell whether its sender keeps to `MAX_CONTROLS_PER_S`."""
@@ -95,6 +107,30 @@ class Shared:
             self._controls.clear()
         count = self._controls[connection] = self._controls.get(connection, 0) + 1
         return count <= MAX_CONTROLS_PER_S
+
+    def abort_after(self, connection: "WebSocketConnection", seconds: float) -> None:
+        """Abort ``connection`` unless it is gone by then. One timer serves all, so that none keeps what has ended."""
+        due = self.loop.time() + seconds
+        self._ending[connection] = min(due, self._ending.get(connection, due))
+        if due < self._sweep_at:
+            self._sweep_at = due
+            self.loop.call_later(seconds, self._sweep)
+
+    def forget(self, connection: "WebSocketConnection") -> None:
+        """Drop all that is known of a connection that has ended."""
+        self.connections.discard(connection)
+        self._controls.pop(connection, None)
+        self._ending.pop(connection, None)
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in [each for each, due in self._ending.items() if due <= now]:
+            del self._ending[connection]
+            connection.abort()
+        self._sweep_at = inf
+        if self._ending:
+            self._sweep_at = max(min(self._ending.values()), now + _SWEEP_S)
+            self.loop.call_later(self._sweep_at - now, self._sweep)
 
 
 class WebSocketConnection(asyncio.BufferedProtocol):
@@ -148,11 +184,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             return
         counters = self._shared.counters
         counters.closed[code] = counters.closed.get(code, 0) + 1
-        payload = websocket.close_payload(code, reason)
-        self._put(websocket.head(websocket.CLOSE, len(payload)), payload)
-        self._closing = True
-        self.flush()
-        self._shared.loop.call_later(CLOSE_GRACE_S, self.abort)
+        self._say_close(websocket.close_payload(code, reason))
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -163,7 +195,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def flush(self) -> None:
-        """Write what is queued."""
+        """Write what is queued; close a peer that has left too much of it unread."""
         queue, self._queue = self._queue, None
         size, self._queued = self._queued, 0
         transport = self._transport
@@ -211,8 +243,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._closing = True
         self._transport = None
         self._queue = None
+        self._queued = 0
         receiver, self._receiver = self._receiver, None
-        self._shared.connections.discard(self)
+        self._shared.forget(self)
         if receiver is not None:
             try:
                 receiver.connection_lost()
@@ -232,6 +265,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if receiver is None or parser.violation is not None:
             return
         events = parser.feed(data)
+        if self._closing and len(events) > MAX_LATE_FRAMES:
+            self.abort()
+            return
         try:
             receiver.bytes_received()
             self._serve(receiver, events)
@@ -267,7 +303,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         try:
             code = websocket.parse_close(payload)
         except websocket.ProtocolViolation as violation:
-            self._parser.violation = violation
+            self._parser.violation = violation.with_traceback(None)  # its frames would keep this connection
             return True
         self._leave(b"" if code == websocket.NO_STATUS else payload[:2])
         return True
@@ -275,12 +311,16 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def _leave(self, echo: bytes) -> None:
         """Answer the peer's close, unless it is itself the answer to ours, and close the transport."""
         if not self._closing:
-            self._put(websocket.head(websocket.CLOSE, len(echo)), echo)
-            self._closing = True
-            self.flush()
-            self._shared.loop.call_later(CLOSE_GRACE_S, self.abort)
+            self._say_close(echo)
         if self._transport is not None:
             self._transport.close()
+
+    def _say_close(self, payload: bytes) -> None:
+        """Send what is queued and the close frame; whether they arrive or not, it ends in `CLOSE_GRACE_S`."""
+        self._closing = True
+        self._put(websocket.head(websocket.CLOSE, len(payload)), payload)
+        self.flush()
+        self._shared.abort_after(self, CLOSE_GRACE_S)
 
     def _refuse(self, violation: websocket.ProtocolViolation) -> None:
         """Close, and let the peer read why: closing with unread bytes would reset the connection and lose it."""
@@ -290,7 +330,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             return
         if transport.can_write_eof():
             transport.write_eof()
-            self._shared.loop.call_later(LINGER_S, self.abort)
+            self._shared.abort_after(self, LINGER_S)
         else:
             transport.close()
 

@@ -82,7 +82,7 @@ class FrameParser:
                     break
                 position = used
         except ProtocolViolation as violation:
-            self.violation = violation
+            self.violation = violation.with_traceback(None)  # its frames would keep the parser and all that was read
             self._pending = self._message = None
             return events
         self._keep(view, position, end)
@@ -203,12 +203,17 @@ def checked_text(payload: bytes) -> bytes:
     Raises:
         ProtocolViolation: with 1007.
     """
-    if not payload.isascii():
-        try:
-            payload.decode()
-        except UnicodeDecodeError:
-            raise ProtocolViolation(1007, "text frames must be UTF-8") from None
+    if not payload.isascii() and not _is_utf8(payload):
+        raise ProtocolViolation(1007, "text frames must be UTF-8")
     return payload
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def unmask(data: memoryview | bytes | bytearray, key: bytes) -> bytes:
