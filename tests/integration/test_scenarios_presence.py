@@ -116,8 +116,8 @@ async def test_a_block_stops_everything_either_way(scene: Scene) -> None:
     for peer in (a, b):
         answer = await peer.ask("send", conversationId=chat, clientMessageId="x", contentType="text", content="?")
         assert (answer["type"], answer["code"], answer["clientMessageId"]) == ("error", "blocked", "x")
+    body = {"to": bob.user_id, "clientMessageId": "y", "contentType": "text", "content": "?"}
     with pytest.raises(Refused) as refused:
-        body = {"to": bob.user_id, "clientMessageId": "y", "contentType": "text", "content": "?"}
         await alice.http("POST", "/v1/messages", body)
     assert (refused.value.status, refused.value.code) == (403, "blocked")
     await a.send("typing", conversationId=chat, status="started")
