@@ -4,6 +4,7 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ from cooee.protocol import frames
 from cooee.protocol.codec import RejectedFrame, decode_client, encode
 from cooee.protocol.codes import CloseCode
 from cooee.protocol.poll import PollRequest, PollResponse
+
+Key = TypeVar("Key")
 
 OPEN_WAIT_S = 10.0
 """How long the first answer waits for the welcome."""
@@ -132,14 +135,16 @@ class LongPolls:
 
     def _count(self, connection: PollConnection, change: int) -> None:
         self._shared.counters.polls += change
-        for counter, key in (
-            (self._by_device, connection.device),
-            (self._by_user, connection.device.user_id),
-            (self._by_address, address_key(connection.peer)),
-        ):
-            counter[key] += change  # type: ignore[index]  # each counter has its own kind of key
-            if not counter[key]:  # type: ignore[index]
-                del counter[key]  # type: ignore[arg-type]
+        _add(self._by_device, connection.device, change)
+        _add(self._by_user, connection.device.user_id, change)
+        _add(self._by_address, address_key(connection.peer), change)
+
+
+def _add(counter: Counter[Key], key: Key, change: int) -> None:
+    """Add, and keep no entry that is zero."""
+    counter[key] += change
+    if not counter[key]:
+        del counter[key]
 
 
 def _with_hello(request: PollRequest, token: str) -> PollRequest:

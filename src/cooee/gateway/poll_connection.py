@@ -185,7 +185,8 @@ class PollConnection:
     async def _wait(self, wait_s: float) -> bool:
         """Wait for a frame; False when another poll took over."""
         loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiter = waiter
         timer = loop.call_later(wait_s, _resolve, waiter, True)
         try:
             return await waiter

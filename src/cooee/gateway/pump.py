@@ -84,8 +84,7 @@ async def _run(session: "Session") -> None:
     try:
         while session.is_live and session.paused_until <= session.shared.now:
             outbox = session.outbox
-            work = outbox.next_work() if outbox is not None else None
-            if work is not None and outbox is not None:
+            if outbox is not None and (work := outbox.next_work()) is not None:
                 await _read(session, outbox, work)
             elif session.to_device_wanted:
                 await _send_to_device(session)
