@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, unavailable
+from cooee.domain.errors import CooeeError, ErrorCode, unavailable
 from cooee.gateway.handshake import refusal, wants_websocket
 from cooee.protocol.request_head import END, MAX_HEAD, BadHead, RequestHead, parse_head
 
@@ -58,7 +58,8 @@ class FirstRequest(asyncio.BufferedProtocol):
         try:
             head = parse_head(self._head[:end])
         except BadHead as problem:
-            self._refuse(problem.status, bad_frame(str(problem)))
+            code = ErrorCode.TOO_LARGE if problem.status == 431 else ErrorCode.BAD_FRAME
+            self._refuse(problem.status, CooeeError(code, str(problem)))
             return
         self._decide(head, end + len(END))
 

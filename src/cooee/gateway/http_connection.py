@@ -5,6 +5,7 @@ no body (chunk extensions, trailers) does not pile up; an answer is taken. The a
 """
 
 import asyncio
+import contextlib
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -188,8 +189,9 @@ class HttpConnection(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(KEEP_ALIVE_S, self.timeout_keep_alive_handler)
 
     def _look(self) -> None:
-        """End the connection when too little has come, unless it is we who do not read."""
-        if self.flow.read_paused or self._body_bytes >= MIN_BODY_BYTES:
+        """End the connection when too little has come, unless the client waits for us, too."""
+        waits = self.flow.read_paused or (self._part is _Part.HEAD and self._busy)
+        if waits or self._body_bytes >= MIN_BODY_BYTES:
             self._body_bytes = 0
             self._progress = self.loop.call_later(BODY_PERIOD_S, self._look)
         else:
@@ -250,9 +252,14 @@ class HttpConnection(HttpToolsProtocol):
 
 
 def uvicorn_config(app: Any) -> UvicornConfig:
-    """Return what uvicorn's protocol needs to know. It logs nothing that a client can cause."""
+    """Return what uvicorn's protocol needs to know. It logs nothing that a client or our own end can cause."""
+
+    async def run(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # the server ends, and has dropped the client already
+            await app(scope, receive, send)
+
     config = UvicornConfig(
-        app,
+        run,
         http="httptools",
         ws="none",
         lifespan="off",

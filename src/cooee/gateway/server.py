@@ -147,12 +147,14 @@ class FrontServer:
         requests = set(self._http_state.tasks)
         if requests:
             _, unfinished = await asyncio.wait(requests, timeout=CLOSING_S)
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+        else:
+            unfinished = set()
         for connection in tuple(self.connections):
             connection.abort()
         await asyncio.sleep(0)  # the loop tells the protocols
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
     def hand_to_http(self, transport: Any, early: bytes) -> None:
         """Give the connection to the HTTP server, beginning with the bytes that were read already."""
