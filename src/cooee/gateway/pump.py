@@ -83,12 +83,11 @@ async def _is_large(session: "Session", conversation_id: str) -> bool:
 async def _run(session: "Session") -> None:
     try:
         while session.is_live and session.paused_until <= session.shared.now:
-            outbox = session.outbox
-            if outbox is not None and (work := outbox.next_work()) is not None:
-                await _read(session, outbox, work)
+            if (work := _next_work(session)) is not None:
+                await _read(session, session.open_outbox(), work)
             elif session.to_device_wanted:
                 await _send_to_device(session)
-            elif session.catching is not None and _has_caught_up(session, outbox):
+            elif session.catching is not None and _has_caught_up(session, session.outbox):
                 await _finish(session)
             else:
                 return
@@ -104,6 +103,10 @@ async def _run(session: "Session") -> None:
         _pause(session, RETRY_PAUSE_S)
     finally:
         session.pumping = False
+
+
+def _next_work(session: "Session") -> Work | None:
+    return None if session.outbox is None else session.outbox.next_work()
 
 
 def _is_full(session: "Session") -> bool:
