@@ -1,0 +1,1 @@
+"""An independent checker: what a conversation must look like after any number of crashes."""

@@ -1,0 +1,1 @@
+"""Each checker is shown to fail on a planted bug."""
