@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
+MAX_PROXIES = 32
+"""Entries of ``X-Forwarded-For`` that are looked at, from the right: no real line of proxies is longer."""
+
 
 class ClientAddresses:
     """Finds the client's address. ``trusted`` are networks of proxies whose ``X-Forwarded-For`` is believed."""
@@ -19,11 +22,14 @@ class ClientAddresses:
         """Return the client's address: the right-most in ``X-Forwarded-For`` that is no trusted proxy's.
 
         An entry that is no address ends the walk: what stands left of it was not written by a trusted proxy.
+        An address has one form: IPv4 in IPv6 is IPv4, and without a zone.
         """
+        own = _parse(peer)
+        found = peer if own is None else str(own)
         if not self._trusted or not self.is_trusted(peer):
-            return peer
-        found = peer
-        for entry in reversed(headers.get("x-forwarded-for", "").split(",")):
+            return found
+        entries = headers.get("x-forwarded-for", "").rsplit(",", MAX_PROXIES)[-MAX_PROXIES:]
+        for entry in reversed(entries):
             ip = _parse(entry.strip())
             if ip is None:
                 return found
