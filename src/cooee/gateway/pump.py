@@ -91,7 +91,7 @@ async def _run(session: "Session") -> None:
                 await _finish(session)
             else:
                 return
-            if session.is_live and _is_full(session):
+            if _is_full(session):
                 await asyncio.sleep(0)  # what was queued in this turn of the loop leaves at its end
                 if _is_full(session):
                     _pause(session, FULL_PAUSE_S)
