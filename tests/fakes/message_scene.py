@@ -9,6 +9,7 @@ import msgspec
 
 from cooee.adapters.memory.accounts import MemoryAccounts
 from cooee.adapters.memory.contacts import MemoryContacts
+from cooee.adapters.memory.preferences import MemoryPreferences
 from cooee.adapters.memory.push_queue import MemoryPushQueue
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
@@ -28,7 +29,7 @@ from cooee.services.budgets import Budgets
 from cooee.services.conversations import ConversationViews, ViewSources
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.messages import Messages
-from cooee.services.receipts import Receipts
+from cooee.services.receipts import Receipts, ReceiptStores
 from cooee.services.routes import Routes
 from cooee.workers.fanout import Fanout
 from cooee.workers.wakeups import Wakeups
@@ -81,8 +82,11 @@ class MessageScene:
         self.routes = Routes(self.sessions, self.router)
         self.budgets = Budgets(self.limits, self.clock.monotonic)
         self.messages = Messages(log, self.views, timeline, self.clock, self.budgets)
+        self.preferences = MemoryPreferences()
         self.group_receipts = GroupReceipts(timeline, self.views, self.routes, self.clock, self._call_later)
-        self.receipts = Receipts(cursors, timeline, self.views, self.routes, self.clock, self.group_receipts)
+        self.receipts = Receipts(
+            ReceiptStores(cursors, timeline, self.preferences), self.views, self.routes, self.clock, self.group_receipts
+        )
         self.wakeups = Wakeups(self.push_queue, self.devices, self.clock)
         self.fanout = Fanout(log, self.views, self.routes, self.wakeups, self.clock)
         self.timers: list[tuple[float, Any]] = []

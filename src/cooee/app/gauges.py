@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from cooee.app.telemetry import Buckets, Value
 from cooee.gateway.counters import GatewayCounters, Histogram
 from cooee.gateway.websocket import Shared
+from cooee.protocol.codes import CloseCode
 
 
-def gateway_values(counters: GatewayCounters, *, draining: bool) -> Iterator[tuple[str, Value]]:
+def gateway_values(counters: GatewayCounters, sockets: Shared, *, draining: bool) -> Iterator[tuple[str, Value]]:
     """Yield what sessions counted."""
+    slow_sockets = sockets.counters.closed.get(CloseCode.SLOW_CONSUMER, 0)
     yield "cooee_sessions", float(counters.sessions)
     yield "cooee_polls", float(counters.polls)
     yield "cooee_sessions_opened", float(counters.opened)
     yield "cooee_sessions_closed", {str(int(code)): float(count) for code, count in counters.closed.items()}
     yield "cooee_sessions_replaced", float(counters.replaced)
-    yield "cooee_slow_consumers", float(counters.slow_consumers)
+    yield "cooee_slow_consumers", float(counters.slow_polls + slow_sockets)
     yield "cooee_frames_received", {name: float(count) for name, count in counters.frames_by_type.items()}
     yield "cooee_errors_sent", {str(code): float(count) for code, count in counters.errors.items()}
     yield "cooee_rate_limited", float(counters.rate_limited)

@@ -39,9 +39,9 @@ from cooee.services.own_state import OwnState
 from cooee.services.passwords import Passwords, PasswordSettings
 from cooee.services.presence import PresenceService
 from cooee.services.profiles import ProfileService, ProfileStores
-from cooee.services.receipts import Receipts
+from cooee.services.receipts import Receipts, ReceiptStores
 from cooee.services.routes import Routes
-from cooee.services.sync import Sync, SyncStores
+from cooee.services.sync import OwnEntries, Sync, SyncStores
 from cooee.services.sync_tokens import SyncTokens
 from cooee.services.to_device import Acquaintance, ToDeviceService
 from cooee.services.typing import TypingService
@@ -140,20 +140,19 @@ class House:
         )
         self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets)
         self.receipts = Receipts(
-            ports.cursors,
-            ports.timeline,
+            ReceiptStores(ports.cursors, ports.timeline, ports.preferences),
             self.views,
             self.routes,
             clock,
             GroupReceipts(ports.timeline, self.views, self.routes, clock),
         )
         self.sync = Sync(
-            SyncStores(ports.timeline, ports.cursors, ports.preferences),
+            SyncStores(ports.timeline, ports.cursors, ports.preferences, clock),
             self.views,
             limits,
-            self.conversations,
-            self.profiles.me,
+            OwnEntries(self.conversations, self.profiles.me),
             tokens,
+            config.store.message_days,
         )
         self.export = ExportService(
             ExportStores(ports.devices, ports.contacts, ports.groups, ports.timeline),

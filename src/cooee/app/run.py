@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import resource
 import signal
 import sys
@@ -34,6 +35,7 @@ def run(config: Config) -> None:
         StartFailed: the port or the data folder is taken, or the store cannot be used.
     """
     configure_logs(config.log)
+    os.umask(0o077)  # what the server writes is its user's alone, whatever the folder's mode
     _runner()(_serve(_within_file_limit(config)))
 
 

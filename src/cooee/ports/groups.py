@@ -61,6 +61,10 @@ class Groups(Protocol):
         """Store an invitation; it replaces every other of the same group."""
         ...
 
+    async def find_invite(self, token_hash: bytes, now_ms: int) -> InviteToken | None:
+        """Return the invitation without using it; None when unknown, expired or used up."""
+        ...
+
     async def use_invite(self, token_hash: bytes, now_ms: int) -> InviteToken | None:
         """Return the invitation and count one use, atomically; None when unknown, expired or used up."""
         ...

@@ -150,17 +150,22 @@ class GroupService:
         await self._groups.delete_invites(conversation_id)
 
     async def join(self, actor: DeviceRef, token: str) -> Group:
-        """Come in by an invitation; joining a group one is in already changes nothing."""
+        """Come in by an invitation. Who is in already, or is refused, uses none up."""
         self._spend(actor.user_id)
         if len(await self._groups.of_user(actor.user_id)) >= self._limits.groups_per_user:
             raise CooeeError(
                 ErrorCode.TOO_LARGE, f"you are in {self._limits.groups_per_user} groups, the most there may be"
             )
-        invite = await self._groups.use_invite(_hash(token), self._clock.wall_ms())
-        if invite is None:
-            raise not_found("the invitation (it may have expired)")
         by = self._actor(actor)
         limit = self._limits.group_members
+        invite = await self._groups.find_invite(_hash(token), by.timestamp)
+        if invite is None:
+            raise _no_such_invite()
+        group = await self._groups.find(invite.conversation_id)
+        if rules.join(group, by, limit) is None:
+            return await self.get(actor.user_id, invite.conversation_id)
+        if await self._groups.use_invite(_hash(token), by.timestamp) is None:
+            raise _no_such_invite()
         changed = await self._change(invite.conversation_id, lambda group: rules.join(group, by, limit))
         if changed.placed:
             await self._note(invite.conversation_id, (actor.user_id,))
@@ -210,6 +215,10 @@ class GroupService:
 
 def _departing(by: rules.Actor) -> Rule:
     return lambda group: rules.depart(group, by)
+
+
+def _no_such_invite() -> CooeeError:
+    return not_found("the invitation (it may have expired)")
 
 
 def _hash(token: str) -> bytes:

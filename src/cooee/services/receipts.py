@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from cooee.domain.conversation import Span
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_found
@@ -11,6 +12,7 @@ from cooee.domain.ids import DeviceRef
 from cooee.domain.receipt import Watermark
 from cooee.ports.clock import Clock
 from cooee.ports.cursors import CursorChange, Cursors, CursorUpdate
+from cooee.ports.preferences import Preferences
 from cooee.ports.router import Routed, RouteKind
 from cooee.ports.timeline import Timeline
 from cooee.protocol import frames
@@ -39,6 +41,14 @@ class _Moved:
         self.after = after
 
 
+class ReceiptStores(NamedTuple):
+    """What `Receipts` reads and writes."""
+
+    cursors: Cursors
+    timeline: Timeline
+    preferences: Preferences
+
+
 class Receipts:
     """Moves watermarks and tells the senders of what they newly cover.
 
@@ -47,15 +57,13 @@ class Receipts:
 
     def __init__(
         self,
-        cursors: Cursors,
-        timeline: Timeline,
+        stores: ReceiptStores,
         views: ConversationViews,
         routes: Routes,
         clock: Clock,
         group_receipts: GroupReceipts,
     ) -> None:
-        self._cursors = cursors
-        self._timeline = timeline
+        self._cursors, self._timeline, self._preferences = stores
         self._views = views
         self._routes = routes
         self._clock = clock
@@ -170,9 +178,10 @@ class Receipts:
         before, after = outcome.before, outcome.after
         if after.delivered > before.delivered or after.read > before.read:
             self._note(view, device, before, after)
-        state = after.read if read else outcome.device_received
+        is_read = isinstance(frame, frames.Read)
+        state = after.read if is_read else outcome.device_received
         if frame.ref is not None or frame.sequence_number < state:
-            status = READ if read else DELIVERED
+            status = READ if is_read else DELIVERED
             now = self._clock.wall_ms()
             reply(frames.Receipt(view.conversation_id, status, state, device.user_id, timestamp=now, ref=frame.ref))
 
@@ -207,6 +216,7 @@ class Receipts:
         before, after = moved.before, moved.after
         if after.read > before.read:
             self._tell_own_devices(moved)
+            self._spawn(self._note_read(moved.device.user_id, moved.view.conversation_id))
         view = moved.view
         if view.large or moved.device.user_id not in view.members:
             return
@@ -214,6 +224,13 @@ class Receipts:
             self._tell_senders(moved, DELIVERED, before.delivered, after.delivered)
         if after.read > before.read and moved.device.user_id not in view.hidden_readers:
             self._tell_senders(moved, READ, before.read, after.read)
+
+    async def _note_read(self, user_id: str, conversation_id: str) -> None:
+        """Put the reading into the user's change log, for his devices that are away (PROTOCOL.md §5)."""
+        try:
+            await self._preferences.note_change(user_id, conversation_id)
+        except Exception:  # noqa: BLE001  # the watermark itself is durable; the snapshot tells it
+            _log.exception("a reading could not be noted for the user's other devices")
 
     def _tell_own_devices(self, moved: _Moved) -> None:
         user_id = moved.device.user_id

@@ -9,6 +9,7 @@ import msgspec
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import Limits
+from cooee.ports.clock import Clock
 from cooee.ports.cursors import Cursors
 from cooee.ports.preferences import OwnChange, Preferences
 from cooee.ports.timeline import Missed, Page, Timeline
@@ -24,6 +25,7 @@ EVERYTHING = "everything"
 """``changed`` of the ``account`` frame that says so: the sync token was too old, or of another store."""
 
 _AT_ONCE = 32
+_DAY_MS = 86_400_000
 _ACCESS_ENDED = frozenset({ErrorCode.NOT_FOUND, ErrorCode.NOT_A_MEMBER})
 
 
@@ -41,25 +43,33 @@ class SyncStores(NamedTuple):
     timeline: Timeline
     cursors: Cursors
     preferences: Preferences
+    clock: Clock
+
+
+class OwnEntries(NamedTuple):
+    """Where the bodies of ``conversation`` and ``account`` frames come from."""
+
+    conversations: Snapshots
+    account: Callable[[str], Awaitable[msgspec.Struct]]
 
 
 class Sync:
-    """Reads for one device. ``account`` returns the body of an ``account`` frame for a user."""
+    """Reads for one device. ``message_days``: older messages go only to devices that do not have them (§6)."""
 
     def __init__(
         self,
         stores: SyncStores,
         views: ConversationViews,
         limits: Limits,
-        snapshots: Snapshots,
-        account: Callable[[str], Awaitable[msgspec.Struct]],
+        own: OwnEntries,
         tokens: SyncTokens,
+        message_days: int = 30,
     ) -> None:
-        self._timeline, self._cursors, self._preferences = stores
+        self._timeline, self._cursors, self._preferences, self._clock = stores
         self._views = views
         self._limits = limits
-        self._snapshots = snapshots
-        self._account = account
+        self._snapshots, self._account = own
+        self._retention_ms = message_days * _DAY_MS
         self._tokens = tokens
 
     async def missed(self, device: DeviceRef) -> Sequence[Missed]:
@@ -101,6 +111,7 @@ class Sync:
             page = await self._timeline.read_after(conversation_id, frame.after or 0, limit, spans, device)
         else:
             page = await self._timeline.read_before(conversation_id, frame.before or 0, limit, spans, device)
+        page = await self._without_expired(device, conversation_id, page)
         encoded = await self.page_frames(device, page)
         page, encoded = _cut(page, encoded, self._limits.outbox_bytes // 2, forward=forward)
         return frames.Messages(
@@ -111,6 +122,15 @@ class Sync:
             page.complete,
             frame.ref,
         )
+
+    async def _without_expired(self, device: DeviceRef, conversation_id: str, page: Page) -> Page:
+        """Leave out what is older than the retention and on this device already; the broom may not have come yet."""
+        oldest = self._clock.wall_ms() - self._retention_ms
+        if not page.messages or all(message.timestamp >= oldest for message in page.messages):
+            return page
+        received = await self._cursors.device(device, conversation_id)
+        kept = tuple(one for one in page.messages if one.timestamp >= oldest or one.sequence_number > received)
+        return msgspec.structs.replace(page, messages=kept)
 
     async def own_changes(self, device: DeviceRef, sync_token: str | None) -> tuple[list[bytes], str]:
         """Return the frames of own state that changed since ``sync_token``, and the token that stands for now.

@@ -127,6 +127,17 @@ async def test_a_removed_member_does_not_come_back_by_link(scene: MemoryHouse) -
     await refused(ErrorCode.FORBIDDEN, groups.join(BOB, token))
 
 
+async def test_who_is_refused_or_in_already_uses_no_invitation_up(scene: MemoryHouse) -> None:
+    groups = scene.house.groups
+    group = (await groups.create(ANN, "Tea", ["bob"])).group
+    await groups.remove_member(ANN, group.conversation_id, "bob")
+    token = await groups.create_invite(ANN, group.conversation_id, 0, 1)
+    await refused(ErrorCode.FORBIDDEN, groups.join(BOB, token))
+    assert "ann" in (await groups.join(ANN, token)).members
+    assert "cat" in (await groups.join(CAT, token)).members
+    await refused(ErrorCode.NOT_FOUND, groups.join(DAN, token))
+
+
 async def test_a_deleted_group_takes_nothing_more(scene: MemoryHouse) -> None:
     groups = scene.house.groups
     group = (await groups.create(ANN, "Tea", ["bob"])).group

@@ -261,3 +261,20 @@ async def test_who_refuses_what_cannot_be_seen(scene: MessageScene, user_id: str
     with pytest.raises(CooeeError) as caught:
         await scene.receipts.who(user_id, DM, number)
     assert caught.value.code == code
+
+
+async def test_reading_stands_in_the_change_log_for_devices_that_are_away(scene: MessageScene) -> None:
+    await scene.send("alice", "dm:alice:bob")
+    await scene.read("bob", "dm:alice:bob", 1)
+    await scene.settle()
+    changes = await scene.preferences.changes_after("bob", 0, 10)
+    assert changes is not None
+    assert [change.conversation_id for change in changes] == ["dm:alice:bob"]
+    assert await scene.preferences.position("alice") == 0
+
+
+async def test_reading_nothing_is_answered_as_reading(scene: MessageScene) -> None:
+    await scene.send("alice", "dm:alice:bob")
+    [answer] = await scene.read("bob", "dm:alice:bob", 0, ref="r")
+    assert isinstance(answer, frames.Receipt)
+    assert (answer.status, answer.sequence_number) == ("read", 0)

@@ -16,7 +16,7 @@ from cooee.ports.timeline import Missed, Page
 from cooee.protocol import frames
 from cooee.protocol.codec import decode_server
 from cooee.services import sync as sync_module
-from cooee.services.sync import Sync, SyncStores
+from cooee.services.sync import OwnEntries, Sync, SyncStores
 from cooee.services.sync_tokens import SyncTokens
 from tests.fakes.message_scene import MessageScene
 
@@ -57,8 +57,8 @@ class SyncScene(MessageScene):
         self.sync = self.sync_with("e1")
 
     def sync_with(self, epoch: str) -> Sync:
-        stores = SyncStores(self.store, self.store, self.preferences)  # type: ignore[arg-type]  # what is read is there
-        return Sync(stores, self.views, self.limits, self.entries, account_of, SyncTokens(epoch))
+        stores = SyncStores(self.store, self.store, self.preferences, self.clock)  # type: ignore[arg-type]  # what is read is there
+        return Sync(stores, self.views, self.limits, OwnEntries(self.entries, account_of), SyncTokens(epoch))
 
 
 @pytest.fixture
@@ -223,3 +223,15 @@ async def test_reads_may_run_side_by_side(scene: SyncScene) -> None:
     await scene.send("alice", DM)
     pages = await asyncio.gather(*(scene.sync.history(BOB, frames.Fetch(DM)) for _ in range(3)))
     assert [listed(page) for page in pages] == [[1]] * 3
+
+
+async def test_what_is_older_than_the_retention_goes_only_to_who_lacks_it(scene: SyncScene) -> None:
+    await scene.send("alice", "dm:alice:bob")
+    await scene.received("bob", "dm:alice:bob", 1)
+    scene.clock.advance(31 * 86_400)
+    await scene.send("alice", "dm:alice:bob")
+    for device_id, expected in (("d1", [2]), ("d2", [1, 2])):
+        answer = await scene.sync.history(DeviceRef("bob", device_id), frames.Fetch("dm:alice:bob"))
+        numbers = [msgspec.json.decode(one)["sequenceNumber"] for one in answer.messages]
+        assert numbers == expected
+        assert (answer.covered_from, answer.covered_through, answer.complete) == (1, 2, True)

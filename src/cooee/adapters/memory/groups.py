@@ -46,12 +46,17 @@ class MemoryGroups:
         await self.delete_invites(invite.conversation_id)
         self._invites[invite.token_hash] = invite
 
-    async def use_invite(self, token_hash: bytes, now_ms: int) -> InviteToken | None:
-        """Count one use and return the invitation as it is then."""
+    async def find_invite(self, token_hash: bytes, now_ms: int) -> InviteToken | None:
+        """Return the invitation without using it."""
         invite = self._invites.get(token_hash)
         if invite is None or (invite.expires_at and invite.expires_at <= now_ms):
             return None
-        if invite.max_uses and invite.uses >= invite.max_uses:
+        return None if invite.max_uses and invite.uses >= invite.max_uses else invite
+
+    async def use_invite(self, token_hash: bytes, now_ms: int) -> InviteToken | None:
+        """Count one use and return the invitation as it is then."""
+        invite = await self.find_invite(token_hash, now_ms)
+        if invite is None:
             return None
         invite = self._invites[token_hash] = msgspec.structs.replace(invite, uses=invite.uses + 1)
         return invite

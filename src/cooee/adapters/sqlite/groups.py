@@ -24,10 +24,11 @@ _OF_USER = """SELECT v.id FROM inbox AS i CROSS JOIN chat_group AS g ON g.conver
     WHERE i.user = (SELECT key FROM chat_user WHERE id = ?) AND NOT i.left_number ORDER BY v.id"""
 _PUT_INVITE = """INSERT INTO group_invite (token_hash, conversation, created_by, expires_at, max_uses, uses)
     VALUES (?, ?, ?, ?, ?, ?)"""
-_USE_INVITE = """UPDATE group_invite SET uses = uses + 1
-    WHERE token_hash = :hash AND (NOT expires_at OR expires_at > :now) AND (NOT max_uses OR uses < max_uses)
-    RETURNING token_hash, (SELECT v.id FROM conversation AS v WHERE v.key = group_invite.conversation), created_by,
-        expires_at, max_uses, uses"""
+_USABLE = "token_hash = :hash AND (NOT expires_at OR expires_at > :now) AND (NOT max_uses OR uses < max_uses)"
+_INVITE = """token_hash, (SELECT v.id FROM conversation AS v WHERE v.key = group_invite.conversation), created_by,
+    expires_at, max_uses, uses"""
+_FIND_INVITE = f"SELECT {_INVITE} FROM group_invite WHERE {_USABLE}"  # noqa: S608  # of the constants above
+_USE_INVITE = f"UPDATE group_invite SET uses = uses + 1 WHERE {_USABLE} RETURNING {_INVITE}"  # noqa: S608
 _DELETE_INVITES = """DELETE FROM group_invite
     WHERE conversation = (SELECT key FROM conversation WHERE id = ?)"""
 
@@ -82,6 +83,12 @@ class SqliteGroups:
             connection.execute(_PUT_INVITE, row)
 
         await self._database.write(put)
+
+    async def find_invite(self, token_hash: bytes, now_ms: int) -> InviteToken | None:
+        """Return the invitation without using it."""
+        values = {"hash": token_hash, "now": now_ms}
+        row = await self._database.read(lambda connection: connection.execute(_FIND_INVITE, values).fetchone())
+        return None if row is None else InviteToken(*row)
 
     async def use_invite(self, token_hash: bytes, now_ms: int) -> InviteToken | None:
         """Count one use and return the invitation as it is then. Durable."""
