@@ -69,7 +69,7 @@ def records(draw: st.DrawFn) -> LogRecord:
 
 
 updates = st.builds(
-    lambda conversation, device, received, read: CursorUpdate(conversation, *device, received, read),
+    lambda conversation, device, received, read: CursorUpdate(conversation, device.user_id, device.device_id, received, read),
     conversations,
     devices,
     numbers,

@@ -20,7 +20,7 @@ from cooee.adapters.sqlite.ledger_state import (
     MemberState,
     slot_of,
 )
-from cooee.adapters.sqlite.names import NameBook
+from cooee.adapters.sqlite.names import DeviceName, NameBook
 from cooee.adapters.sqlite.operations import Advance, Append, ignore
 from cooee.domain.ids import direct_members
 from cooee.domain.message import LogRecord, Message, Placed
@@ -30,6 +30,8 @@ from cooee.ports.cursors import CursorChange, CursorUpdate
 
 DedupKey = tuple[str, int, int]
 """(clientMessageId, conversation, device)"""
+Named = tuple[str, DeviceName]
+"""conversationId and device of an operation"""
 Resolved = tuple[ConversationState, DeviceState, MemberState]
 
 _FIND_CURSORS = """SELECT c.conversation, c.user, c.device, c.received, c.read
@@ -67,6 +69,7 @@ class Ledger:
     def apply(self, connection: apsw.Connection, operations: Sequence[Operation]) -> None:
         """Carry out appends and advances in order."""
         self.names.age()
+        self.position(connection)
         resolved = self._resolve(connection, operations)
         priors = self._find_priors(connection, operations, resolved)
         for operation, (conversation, device, member) in zip(operations, resolved, strict=True):
@@ -146,20 +149,37 @@ class Ledger:
 
     def _resolve(self, connection: apsw.Connection, operations: Sequence[Operation]) -> list[Resolved]:
         named = [_names(operation) for operation in operations]
-        self.names.load_conversations(connection, {name[0] for name in named})
-        self.names.load_devices(connection, {name[1] for name in named})
+        resolved = self._look_up(named)
+        if resolved is None:
+            self._load(connection, named)
+            resolved = self._look_up(named)
+            assert resolved is not None  # noqa: S101 - all was loaded just now
+        return resolved
+
+    def _look_up(self, named: Sequence[Named]) -> list[Resolved] | None:
+        """Return the states that ``named`` stand for, or None when one of them is not remembered."""
         conversations, devices = self.names.conversations.get, self.names.devices.get
-        pairs: list[tuple[ConversationState, DeviceState]] = []
-        missing: dict[tuple[int, int], ConversationState] = {}
+        resolved: list[Resolved] = []
         for conversation_id, name in named:
             conversation, device = conversations(conversation_id), devices(name)
-            assert conversation is not None and device is not None  # noqa: S101, PT018 - loaded just now
-            pairs.append((conversation, device))
-            if device.user not in conversation.members:
-                missing[conversation.key, device.user] = conversation
-        if missing:
-            self._load_members(connection, missing)
-        return [(conversation, device, conversation.members[device.user]) for conversation, device in pairs]
+            if conversation is None or device is None:
+                return None
+            member = conversation.members.get(device.user)
+            if member is None:
+                return None
+            resolved.append((conversation, device, member))
+        return resolved
+
+    def _load(self, connection: apsw.Connection, named: Sequence[Named]) -> None:
+        self.names.load_conversations(connection, {conversation_id for conversation_id, _ in named})
+        self.names.load_devices(connection, {name for _, name in named})
+        missing: dict[tuple[int, int], ConversationState] = {}
+        for conversation_id, name in named:
+            conversation = self.names.conversation(connection, conversation_id)
+            user = self.names.device(connection, name).user
+            if user not in conversation.members:
+                missing[conversation.key, user] = conversation
+        self._load_members(connection, missing)
 
     def _load_members(self, connection: apsw.Connection, missing: dict[tuple[int, int], ConversationState]) -> None:
         for (_, user), conversation in missing.items():
@@ -200,7 +220,7 @@ class Ledger:
         priors: dict[DedupKey, Placed],
     ) -> Placed:
         dedup = (record.client_message_id, conversation.key, device.key)
-        position = self.position(connection) + 1
+        position = self._position + 1
         head, placed, message = sequence(conversation.head, record, position, priors.get(dedup))
         if message is None:
             return placed
@@ -283,7 +303,7 @@ class Ledger:
             self._rows.note_sweep(conversation)
 
 
-def _names(operation: Operation) -> tuple[str, tuple[str, str]]:
+def _names(operation: Operation) -> Named:
     if type(operation) is Append:
         record = operation.record
         return record.conversation_id, (record.sender_id, record.device_id)
