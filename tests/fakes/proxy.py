@@ -92,42 +92,43 @@ class Proxy:
             writer.close()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.read(65536)
-        if b"upgrade: websocket" in head.lower():
-            self.websockets += 1
-            if self.refuse_websocket:
-                writer.write(_REFUSAL)
-                await writer.drain()
-                return
         server_reader, server_writer = await asyncio.open_connection(*self._target)
         self._writers.add(server_writer)
         budget = [self._random.randint(1, self.cut_after)] if self.cut_after else []
         try:
-            server_writer.write(head)
-            both = (self._pump(reader, server_writer, budget), self._pump(server_reader, writer, budget))
-            tasks = [asyncio.ensure_future(one) for one in both]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for one in tasks:
-                one.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            there = asyncio.ensure_future(self._pump(reader, server_writer, budget, writer))
+            back = asyncio.ensure_future(self._pump(server_reader, writer, budget, None))
+            await asyncio.wait((there, back), return_when=asyncio.FIRST_COMPLETED)
+            there.cancel()
+            back.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
         finally:
             self._writers.discard(server_writer)
             server_writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, budget: list[int]) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        budget: list[int],
+        client: asyncio.StreamWriter | None,
+    ) -> None:
+        """Carry bytes one way; ``client`` is given on the way from the client, who may ask for a WebSocket there."""
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._moving.wait()
+                if client is not None and b"upgrade: websocket" in data.lower():
+                    self.websockets += 1
+                    if self.refuse_websocket:
+                        client.write(_REFUSAL)
+                        await client.drain()
+                        return
                 if budget:
                     budget[0] -= len(data)
                     if budget[0] <= 0:
                         self.cuts += 1
                         writer.write(data[: self._random.randint(0, len(data))])
-                        self.cut_one(writer)
+                        writer.transport.abort()
                         return
                 writer.write(data)
                 await writer.drain()
-
-    def cut_one(self, writer: asyncio.StreamWriter) -> None:
-        """Abort one connection."""
-        writer.transport.abort()

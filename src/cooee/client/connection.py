@@ -30,9 +30,6 @@ from cooee.protocol import codec, frames
 from cooee.protocol.codes import CloseCode
 
 _SEND_S = 10.0
-_STABLE_MS = 10_000
-"""A connection that lasted this long was a good one: the next tries begin anew."""
-
 _INBOX_LIMIT = 2_000
 _PROBE_LONGEST_MS = 600_000
 
@@ -101,7 +98,8 @@ class Connection:
                     return
                 if self._closing.is_set():
                     return
-                attempt = 0 if ending.lasted_ms >= _STABLE_MS or ending.stop else attempt
+                if self._online or ending.stop is not None:
+                    attempt = 0
                 delay = ending.delay_ms
                 if delay is None:
                     delay = full_jitter_ms(attempt, self._unit())
@@ -138,6 +136,7 @@ class Connection:
 
     async def _once(self) -> Ending:
         """Open one connection and carry frames until it ends."""
+        self._online = False
         self._tell(ConnectionState("connecting"))
         prepared, self._prepared = self._prepared, None
         try:
@@ -160,7 +159,6 @@ class Connection:
 
     async def _session(self, greeted: Greeted) -> Ending:
         clock = self._ledger.clock
-        began = clock()
         transport = greeted.transport
         self._begin(greeted)
         self._spawn(self._read(transport))
@@ -173,17 +171,17 @@ class Connection:
                 if end is None:
                     await self._send_due(transport)
             except StoreError as problem:
-                return Ending(str(problem), lasted_ms=clock() - began)
+                return Ending(str(problem))
             except TransportClosed as closed:
                 end = closed
             if end is not None:
-                return self._how_it_ended(end, clock() - began)
+                return self._how_it_ended(end)
             if self._closing.is_set():
                 return Ending("closed", 0)
             if self._prepared is not None or self._is_due(self._leave_at):
-                return Ending("moving on", 0, lasted_ms=clock() - began)
+                return Ending("moving on", 0)
             if self._live.is_dead(clock()):
-                return Ending("the server went silent", lasted_ms=clock() - began)
+                return Ending("the server went silent")
             if transport.name == "longpoll" and self._opening.choice == "auto" and self._is_due(self._probe_at):
                 self._probe_at = clock() + _PROBE_LONGEST_MS
                 self._spawn(self._probe())
@@ -192,7 +190,6 @@ class Connection:
         transport = greeted.transport
         self._end = None
         self._leave_at = None
-        self._online = False
         self._asked.clear()
         self._inbox = deque(greeted.rest)
         self._wake.set()
@@ -206,10 +203,10 @@ class Connection:
     def _is_due(self, at: int | None) -> bool:
         return at is not None and self._ledger.clock() >= at
 
-    def _how_it_ended(self, end: Exception, lasted_ms: int) -> Ending:
-        ending = Ending(str(end), lasted_ms=lasted_ms)
+    def _how_it_ended(self, end: Exception) -> Ending:
+        ending = Ending(str(end))
         if isinstance(end, TransportClosed):
-            ending = ending_of(end.code, end.reason, lasted_ms)
+            ending = ending_of(end.code, end.reason)
         if self._leave_at is not None and ending.stop is None:
             return ending._replace(delay_ms=max(self._leave_at - self._ledger.clock(), 0))
         return ending

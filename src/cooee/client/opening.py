@@ -53,14 +53,13 @@ class Ending(NamedTuple):
     reason: str
     delay_ms: int | None = None
     stop: Stopped | None = None
-    lasted_ms: int = 0
 
 
-def ending_of(code: int, reason: str, lasted_ms: int = 0) -> Ending:
+def ending_of(code: int, reason: str) -> Ending:
     """Return what a close code means for coming back (PROTOCOL.md §10)."""
     if code in NO_RECONNECT:
-        return Ending(reason, stop=Stopped(code, _STOP_REASONS[int(code)]), lasted_ms=lasted_ms)
-    return Ending(reason or f"the connection was closed ({code})", lasted_ms=lasted_ms)
+        return Ending(reason, stop=Stopped(code, _STOP_REASONS[int(code)]))
+    return Ending(reason or f"the connection was closed ({code})")
 
 
 class HelloRefused(Exception):
