@@ -8,15 +8,13 @@ from cooee.gateway.websocket import Shared
 from cooee.protocol.codes import CloseCode
 
 
-def gateway_values(counters: GatewayCounters, sockets: Shared, *, draining: bool) -> Iterator[tuple[str, Value]]:
+def gateway_values(counters: GatewayCounters, *, draining: bool) -> Iterator[tuple[str, Value]]:
     """Yield what sessions counted."""
-    slow_sockets = sockets.counters.closed.get(CloseCode.SLOW_CONSUMER, 0)
     yield "cooee_sessions", float(counters.sessions)
     yield "cooee_polls", float(counters.polls)
     yield "cooee_sessions_opened", float(counters.opened)
     yield "cooee_sessions_closed", {str(int(code)): float(count) for code, count in counters.closed.items()}
     yield "cooee_sessions_replaced", float(counters.replaced)
-    yield "cooee_slow_consumers", float(counters.slow_polls + slow_sockets)
     yield "cooee_frames_received", {name: float(count) for name, count in counters.frames_by_type.items()}
     yield "cooee_errors_sent", {str(code): float(count) for code, count in counters.errors.items()}
     yield "cooee_rate_limited", float(counters.rate_limited)
@@ -31,12 +29,13 @@ def gateway_values(counters: GatewayCounters, sockets: Shared, *, draining: bool
     yield "cooee_draining", float(draining)
 
 
-def connection_values(shared: Shared) -> Iterator[tuple[str, Value]]:
+def connection_values(shared: Shared, slow_polls: int) -> Iterator[tuple[str, Value]]:
     """Yield what WebSocket connections counted, and how full their outboxes are now."""
     counters = shared.counters
     unsent = [connection.buffered for connection in shared.connections]
     yield "cooee_outbox_bytes", float(sum(unsent))
     yield "cooee_outbox_bytes_max", float(max(unsent, default=0))
+    yield "cooee_slow_consumers", float(slow_polls + counters.closed.get(CloseCode.SLOW_CONSUMER, 0))
     yield "cooee_bytes_received", float(counters.bytes_received)
     yield "cooee_bytes_sent", float(counters.bytes_sent)
     yield "cooee_writes", float(counters.writes)

@@ -37,7 +37,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("cooee_sessions_opened", "counter", "Sessions that said hello."),
     Metric("cooee_sessions_closed", "counter", "Sessions that the server closed, by close code.", "code"),
     Metric("cooee_sessions_replaced", "counter", "Sessions replaced by a newer connection of the same device."),
-    Metric("cooee_slow_consumers", "counter", "Connections closed with 4008: full outbox, no sign of life, or a flood of frames."),
+    Metric("cooee_slow_consumers", "counter", "Connections closed with 4008: outbox full, silent or flooding."),
     Metric("cooee_frames_received", "counter", "Client frames taken, by type.", "type"),
     Metric("cooee_errors_sent", "counter", "Error frames sent, by code.", "code"),
     Metric("cooee_rate_limited", "counter", "Frames refused because a budget was spent."),

@@ -175,7 +175,7 @@ class Server:
         yield from gateway_values(self._gateway.counters, draining=not self._gateway.ready)
         if self._started:
             yield "cooee_connections", float(self._front.open_connections)
-            yield from connection_values(self._front.shared)
+            yield from connection_values(self._front.shared, self._gateway.counters.slow_polls)
 
     def _store_values(self) -> Iterator[tuple[str, Value]]:
         counters = self._store.database.counters

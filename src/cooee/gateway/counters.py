@@ -42,7 +42,7 @@ class GatewayCounters:
         "replaced",
         "resends",
         "sessions",
-        "slow_consumers",
+        "slow_polls",
     )
 
     def __init__(self) -> None:
@@ -52,7 +52,8 @@ class GatewayCounters:
         """Long-polling sessions that are kept."""
         self.opened = 0
         self.replaced = 0
-        self.slow_consumers = 0
+        self.slow_polls = 0
+        """Long-polling sessions that were closed with 4008; WebSocket connections count theirs themselves."""
         self.closed: dict[int, int] = {}
         """Sessions that the server closed, by close code."""
         self.frames: dict[type, int] = {}

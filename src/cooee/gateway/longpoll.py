@@ -132,6 +132,7 @@ class LongPolls:
     def _forget(self, connection: PollConnection) -> None:
         if self._connections.pop(connection.session_id, None) is not None:
             self._count(connection, -1)
+            self._shared.counters.slow_polls += connection.close_code == CloseCode.SLOW_CONSUMER
 
     def _count(self, connection: PollConnection, change: int) -> None:
         self._shared.counters.polls += change

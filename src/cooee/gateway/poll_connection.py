@@ -120,6 +120,11 @@ class PollConnection:
         return self._closed is not None
 
     @property
+    def close_code(self) -> int:
+        """Why the session was closed, 0 while it is open."""
+        return 0 if self._closed is None else self._closed.code
+
+    @property
     def is_polled(self) -> bool:
         """Whether a poll waits now."""
         return self._waiter is not None

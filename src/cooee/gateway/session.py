@@ -174,8 +174,6 @@ class Session:
             return
         counters = self.shared.counters
         counters.closed[code] = counters.closed.get(code, 0) + 1
-        if code is CloseCode.SLOW_CONSUMER:
-            counters.slow_consumers += 1
         if code is not CloseCode.GOING_AWAY:
             _log.info("closing a session of %s: %d %s", self.device.user_id or "nobody", code, reason)
         self._leave()

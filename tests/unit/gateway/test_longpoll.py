@@ -268,6 +268,8 @@ async def test_who_does_not_take_his_frames_is_a_slow_consumer() -> None:
         assert answer.closed.code == CloseCode.SLOW_CONSUMER
         assert sum(len(bytes(frame)) for frame in answer.frames) <= 4096
         assert await catch_up_by_polling(scene) == set(range(1, 21))
+        await scene.advance(62.0, step=1.0)
+        assert scene.gateway.counters.slow_polls == 1
 
 
 async def catch_up_by_polling(scene: GatewayScene) -> set[int]:
