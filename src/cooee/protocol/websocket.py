@@ -18,7 +18,7 @@ _FINAL_TEXT = 0x80 | TEXT
 _MAX_CONTROL = 125
 NO_STATUS = 1005
 """Stands for a close frame without a code (RFC 6455 §7.4.1)."""
-_TRANSLATE_FROM = 400
+_TRANSLATE_FROM = 1000
 """Bytes from which a table look-up per lane beats one XOR of big integers."""
 _HEADERS = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
 """Heads of unmasked text frames up to 125 bytes: most of what a server sends."""
@@ -72,15 +72,15 @@ class FrameParser:
         events: list[Event] = []
         position, end = 0, len(view)
         try:
+            if self._message is None:
+                position = self._whole_texts(view, 0, end, events)
             while end - position >= 2:
-                if self._message is None:
-                    position = self._whole_texts(view, position, end, events)
-                    if end - position < 2:
-                        break
                 used = self._frame(view, position, end, events)
                 if not used:
                     break
                 position = used
+                if self._message is None:
+                    position = self._whole_texts(view, position, end, events)
         except ProtocolViolation as violation:
             self.violation = violation.with_traceback(None)  # its frames would keep the parser and all that was read
             self._pending = self._message = None
@@ -99,9 +99,10 @@ class FrameParser:
     def _whole_texts(self, view: bytes | bytearray, position: int, end: int, events: list[Event]) -> int:
         """Take complete, unfragmented text frames below 64 KiB: all that a usual peer sends. Return where they end.
 
-        Whatever is unusual or wrong is left to `_frame`. Unrolled for speed: 0.6 of the time per frame.
+        Whatever is unusual or wrong is left to `_frame`. No call is made for a short frame: half the time of `_frame`.
         """
         bit, limit = self._bit, self._limit
+        number, new = int.from_bytes, tuple.__new__
         while end - position > 2 and view[position] == _FINAL_TEXT:
             length = view[position + 1] ^ bit
             start = position + 2
@@ -112,13 +113,20 @@ class FrameParser:
                 if length < 126:
                     break
                 start += 2
-            stop = start + length
+            key = start
             if bit:
-                stop += 4
+                start += 4
+            stop = start + length
             if stop > end or length > limit:
                 break
-            payload = unmask(view[start + 4 : stop], bytes(view[start : start + 4])) if bit else bytes(view[start:stop])
-            events.append(Event(TEXT, payload if payload.isascii() else checked_text(payload)))
+            if not bit:
+                payload = bytes(view[start:stop])
+            elif length < _TRANSLATE_FROM:
+                repeated = (view[key:start] * ((length + 3) >> 2))[:length]
+                payload = (number(view[start:stop], "little") ^ number(repeated, "little")).to_bytes(length, "little")
+            else:
+                payload = unmask(view[start:stop], bytes(view[key:start]))
+            events.append(new(Event, (TEXT, payload if payload.isascii() else checked_text(payload))))
             position = stop
         return position
 
