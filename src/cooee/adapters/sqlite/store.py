@@ -61,6 +61,10 @@ class SqliteStore:
         note_retention(database.setup_connection, settings.retention)
         database.start(ledger)
 
+    async def check_writable(self) -> None:
+        """Write and make durable one row that means nothing. Raises CooeeError ``unavailable`` when that fails."""
+        await self.database.write(lambda connection: connection.execute("REPLACE INTO meta VALUES ('probed', 1)").get)
+
     async def aclose(self) -> None:
         """Close the file after all that was submitted is durable. Idempotent."""
         await self.database.aclose()
