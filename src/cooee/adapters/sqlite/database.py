@@ -11,7 +11,7 @@ import msgspec
 from cooee.adapters.sqlite.batch import Operation, Stage, Work, WriterCounters
 from cooee.adapters.sqlite.errors import StoreCorrupt, StoreError, StoreUnreadable
 from cooee.adapters.sqlite.folder_lock import FolderLock
-from cooee.adapters.sqlite.migrations import migrate
+from cooee.adapters.sqlite.migrations import migrate, recognise
 from cooee.adapters.sqlite.readers import ReaderPool
 from cooee.adapters.sqlite.writer import WriterThread, as_refusal
 from cooee.domain.errors import unavailable
@@ -180,6 +180,8 @@ def open_file(path: Path, settings: DatabaseSettings) -> apsw.Connection:
     except apsw.Error as error:
         raise StoreUnreadable(path, str(error)) from error
     try:
+        connection.set_busy_timeout(settings.busy_timeout_ms)
+        recognise(connection, path)  # before anything is changed: the journal mode stands in the file
         configure(connection, settings)
         check(connection, path)
         migrate(connection, path)
@@ -198,7 +200,6 @@ def open_file(path: Path, settings: DatabaseSettings) -> apsw.Connection:
 
 def configure(connection: apsw.Connection, settings: DatabaseSettings) -> None:
     """Set what SQLite keeps per connection; the journal mode is kept in the file."""
-    connection.set_busy_timeout(settings.busy_timeout_ms)
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", settings.synchronous)
     connection.pragma("cache_size", -settings.cache_bytes // 1024)
@@ -221,7 +222,7 @@ def check(connection: apsw.Connection, path: Path) -> None:
         return
     verdict = connection.execute("PRAGMA quick_check(1)").get
     if verdict != "ok":
-        raise StoreCorrupt(path, str(verdict))
+        raise StoreCorrupt(path, str(verdict).removeprefix("*** in database main ***\n"))
 
 
 def close_file(connection: apsw.Connection) -> None:

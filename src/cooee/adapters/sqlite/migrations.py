@@ -43,12 +43,7 @@ def migrate(connection: apsw.Connection, path: Path, steps: tuple[Migration, ...
     """
     steps = known_migrations() if steps is None else steps
     newest = steps[-1].version
-    version = int(connection.pragma("user_version"))
-    application = int(connection.pragma("application_id"))
-    if version > newest:
-        raise SchemaTooNew(path, version, newest)
-    if application != APPLICATION_ID and (version or connection.pragma("schema_version")):
-        raise StoreCorrupt(path, "it is not a Cooee data file")
+    version = recognise(connection, path, steps)
     if version == newest:
         return version
     if version:
@@ -64,6 +59,23 @@ def migrate(connection: apsw.Connection, path: Path, steps: tuple[Migration, ...
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    return version
+
+
+def recognise(connection: apsw.Connection, path: Path, steps: tuple[Migration, ...] | None = None) -> int:
+    """Return the file's schema version (0: empty) without changing anything.
+
+    Raises:
+        SchemaTooNew: the file is from a newer program.
+        StoreCorrupt: the file belongs to another application.
+    """
+    newest = (known_migrations() if steps is None else steps)[-1].version
+    version = int(connection.pragma("user_version"))
+    application = int(connection.pragma("application_id"))
+    if application != APPLICATION_ID and (version or connection.pragma("schema_version")):
+        raise StoreCorrupt(path, "it is not a Cooee data file")
+    if version > newest:
+        raise SchemaTooNew(path, version, newest)
     return version
 
 
