@@ -31,6 +31,9 @@ class FakeTransport:
     def get_write_buffer_size(self) -> int:
         return self.unsent
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """The kernel is always asked first."""
+
     def can_write_eof(self) -> bool:
         return True
 

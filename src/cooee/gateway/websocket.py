@@ -150,6 +150,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def begin(self, new_receiver: Callable[["WebSocketConnection"], Receiver], early: bytes) -> None:
         """Take over the transport; ``early`` are bytes that came with the handshake."""
+        self._transport.set_write_buffer_limits(high=0)  # else uvloop waits with its first try, and `buffered` is wrong
         self._shared.connections.add(self)
         self._shared.counters.opened += 1
         try:
