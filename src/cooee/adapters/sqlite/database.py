@@ -203,6 +203,7 @@ def configure(connection: apsw.Connection, settings: DatabaseSettings) -> None:
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", settings.synchronous)
     connection.pragma("cache_size", -settings.cache_bytes // 1024)
+    connection.pragma("secure_delete", "fast")  # erased content is overwritten where that costs no further I/O
     connection.pragma("foreign_keys", 0)
     connection.pragma("recursive_triggers", 0)
     connection.wal_autocheckpoint(0)
