@@ -34,6 +34,8 @@ async def new_front(caplog: pytest.LogCaptureFixture) -> AsyncIterator[NewFront]
         await front.server.aclose()
         await asyncio.sleep(0)
         assert front.server.open_connections == 0
+        assert not front.server._http_state.connections
+        assert not front.server._http_state.tasks
         assert all(session.lost == 1 for session in front.sessions)
     assert problems == []
     assert [record for record in caplog.records if record.levelno > logging.WARNING] == []

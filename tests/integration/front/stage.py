@@ -90,14 +90,14 @@ class App:
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
         self.cancelled = False
-        self.disconnected = 0
+        self.disconnected = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
         while scope["path"] != "/early":
             message = await receive()
             if message["type"] == "http.disconnect":
-                self.disconnected += 1
+                self.disconnected.set()
                 return
             body += message["body"]
             if not message["more_body"]:
@@ -184,6 +184,7 @@ class Raw:
         self.writer = writer
         self._parser = websocket.FrameParser(1 << 24, masked=False)
         self._events: list[websocket.Event] = []
+        self.was_reset = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -230,12 +231,14 @@ class Raw:
                 return websocket.parse_close(event.payload)
 
     async def rest(self) -> bytes:
-        """Read to the end, whether it is orderly or not."""
+        """Read to the end. ``was_reset`` tells afterwards whether it was orderly."""
         data = b""
-        async with asyncio.timeout(PATIENCE_S):
-            with contextlib.suppress(ConnectionError):
+        try:
+            async with asyncio.timeout(PATIENCE_S):
                 while piece := await self.reader.read(1 << 16):
                     data += piece
+        except ConnectionError:
+            self.was_reset = True
         return data
 
 

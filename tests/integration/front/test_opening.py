@@ -63,6 +63,7 @@ class TestHandshake:
             assert headers["connection"] == "close"
             assert headers.get("sec-websocket-version") == ("13" if status == 426 else None)
             assert await raw.rest() == b""
+            assert not raw.was_reset
         assert front.sessions == []
         await front.emptied()
 

@@ -147,6 +147,7 @@ class TestAttackers:
         async with await front.socket() as raw, await front.socket() as other:
             raw.send(data)
             assert await raw.closing() == code
+            assert not raw.was_reset
             assert front.sessions[0].frames in ([], [b"fine"])
             assert front.server.shared.counters.closed == {code: 1}
             other.send(text(b"still here"))
