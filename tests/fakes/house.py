@@ -95,6 +95,7 @@ class House(house.House):
         """A client of the administrative API, on its socket."""
         services = AdminServices(
             accounts=self.accounts,
+            enrolment=self.enrolment,
             drain=self._drain,
             stats=lambda: {"connections": 0},
             set_log_level=self.levels.append,

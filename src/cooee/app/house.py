@@ -31,6 +31,7 @@ from cooee.services.contacts import ContactService, ContactStores
 from cooee.services.conversation_list import ConversationList, ListSources
 from cooee.services.conversations import ConversationViews
 from cooee.services.devices import DeviceService, DeviceSettings, DeviceStores
+from cooee.services.enrolment import Enrolment
 from cooee.services.export import ExportService, ExportStores
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.groups import GroupService
@@ -135,6 +136,7 @@ class House:
             Ending(self.groups.depart, self.forget_user),
             AccountSettings(settings.registration),
         )
+        self.enrolment = Enrolment(self.accounts, self.devices)
         self.contacts = ContactService(
             ContactStores(ports.contacts, ports.accounts), self.own_state, self.routes, limits, self.views.forget
         )

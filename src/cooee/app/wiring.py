@@ -159,6 +159,7 @@ class Server:
     def _admin_services(self) -> AdminServices:
         return AdminServices(
             accounts=self._house.accounts,
+            enrolment=self._house.enrolment,
             drain=self._begin_drain,
             stats=self._stats,
             set_log_level=set_level,

@@ -34,6 +34,30 @@ class CreateUser(_Body, omit_defaults=True, frozen=True):
     admin: bool = False
 
 
+class EnrolUsers(_Body, omit_defaults=True, frozen=True):
+    """``POST /v1/admin/users/bulk``: open accounts without a password, each with one device that is logged in."""
+
+    user_ids: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=64)], ...], msgspec.Meta(min_length=1, max_length=1000)
+    ]
+    device_name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "enrolled"
+    device_type: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] = "bot"
+
+
+class EnrolledUser(_Body, frozen=True):
+    """A new account with its device; the token is shown once."""
+
+    user_id: str
+    device_id: str
+    token: str
+
+
+class EnrolledUsers(_Body, frozen=True):
+    """The new accounts, in the order asked for."""
+
+    items: tuple[EnrolledUser, ...]
+
+
 class SetPassword(_Body, omit_defaults=True, frozen=True):
     """``PUT /v1/admin/users/{userId}/password``; all devices are logged out, recovery codes are void."""
 

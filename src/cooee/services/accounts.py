@@ -153,6 +153,25 @@ class AccountService:
         password_hash = await self._passwords.hash(password)
         return await self._create(Account(user_id, name, password_hash, self._clock.wall_ms(), admin=admin))
 
+    async def create_without_password(self, user_id: str) -> Account:
+        """Open an account that nobody can log in to before `reset_password`.
+
+        Raises:
+            CooeeError: ``conflict`` or ``bad_frame``.
+        """
+        _check_user_id(user_id)
+        return await self._create(Account(user_id, user_id, "", self._clock.wall_ms()))
+
+    async def taken(self, user_ids: Sequence[str]) -> frozenset[str]:
+        """Return which of these names are or ever were taken.
+
+        Raises:
+            CooeeError: ``bad_frame`` for what cannot be a name.
+        """
+        for user_id in user_ids:
+            _check_user_id(user_id)
+        return frozenset(await self._accounts.find_many(user_ids))
+
     async def set_disabled(self, user_id: str, *, disabled: bool) -> Account:
         """Disable an account, which logs all its devices out, or enable it again.
 
@@ -199,10 +218,7 @@ class AccountService:
         return token
 
     def _check(self, user_id: str, password: str) -> None:
-        if not is_user_id(user_id):
-            raise bad_frame(
-                "a userId has 2 to 32 characters of a-z, 0-9, _, . and -, and begins with a letter or digit"
-            )
+        _check_user_id(user_id)
         self._passwords.check(password, user_id)
 
     async def _create(self, account: Account) -> Account:
@@ -216,6 +232,11 @@ class AccountService:
         if account is None or account.deleted:
             raise not_found("the account")
         return account
+
+
+def _check_user_id(user_id: str) -> None:
+    if not is_user_id(user_id):
+        raise bad_frame("a userId has 2 to 32 characters of a-z, 0-9, _, . and -, and begins with a letter or digit")
 
 
 def _taken() -> CooeeError:

@@ -132,6 +132,16 @@ class DeviceService:
         await self._own_state.changed(device.ref, "devices")
         return token, device
 
+    async def enrol(self, user_id: str, name: str, kind: str) -> tuple[str, Device]:
+        """Return a new token with its new device, for the operator, who proves nothing.
+
+        Raises:
+            CooeeError: ``bad_frame``, or ``not_found`` when there is no such account (any more).
+        """
+        token = new_token()
+        name, kind = clean_name(name, "the device's name", MAX_DEVICE_NAME), clean_name(kind, "the device's type", 32)
+        return token, await self._new_device(user_id, name, kind, hash_token(token))
+
     def spend_log_in(self, address: str, user_id: str) -> None:
         """Count an attempt to prove who one is; ``rate_limited`` when there were too many."""
         self._budgets.spend_for_address("log_ins_per_address", address)

@@ -18,6 +18,7 @@ from cooee.ports.devices import Device
 from cooee.protocol import admin, http
 from cooee.services.accounts import AccountService
 from cooee.services.devices import unauthorized
+from cooee.services.enrolment import Enrolment
 from cooee.services.profiles import checked_user_id
 
 _MADE_UP_BYTES = 12
@@ -31,6 +32,7 @@ class AdminServices(msgspec.Struct, frozen=True):
     """
 
     accounts: AccountService
+    enrolment: Enrolment
     drain: Callable[[], None]
     stats: Callable[[], Mapping[str, int | float | str]]
     set_log_level: Callable[[str], None]
@@ -65,6 +67,13 @@ async def create_user(call: _Call) -> admin.NewPassword:
         wanted.user_id, wanted.password or made_up, wanted.display_name, admin=wanted.admin
     )
     return admin.NewPassword(account.user_id, made_up)
+
+
+async def enrol_users(call: _Call) -> admin.EnrolledUsers:
+    """Open many accounts, each with a device that is logged in."""
+    wanted: admin.EnrolUsers = call.body
+    enrolled = await call.services.enrolment.enrol(wanted.user_ids, wanted.device_name, wanted.device_type)
+    return admin.EnrolledUsers(tuple(admin.EnrolledUser(*each) for each in enrolled))
 
 
 async def disable_user(call: _Call) -> admin.AdminUser:
@@ -162,6 +171,13 @@ ADMIN_ROUTES: tuple[Route, ...] = (
         status=201,
         request=admin.CreateUser,
         response=admin.NewPassword,
+        errors=(ErrorCode.CONFLICT,),
+    ),
+    _with(
+        _route("POST", f"{_USERS}/bulk", enrol_users, "Open accounts without a password, each with a logged-in device."),
+        status=201,
+        request=admin.EnrolUsers,
+        response=admin.EnrolledUsers,
         errors=(ErrorCode.CONFLICT,),
     ),
     _with(

@@ -79,3 +79,35 @@ async def test_administration_is_not_in_the_public_api(house: House) -> None:
     alice = await house.person("alice")
     for target in ("/v1/admin/users", "/v1/admin/stats", "/v1/admin/drain"):
         assert (await alice.request("GET", target)).status == 404
+
+
+async def test_many_accounts_are_enrolled_each_with_a_token(house: House) -> None:
+    admin = house.admin()
+    names = [f"user{n}" for n in range(20)]
+    made = await admin.request("POST", "/v1/admin/users/bulk", {"userIds": names, "deviceName": "load"})
+    assert made.status == 201
+    assert [each["userId"] for each in made.json["items"]] == names
+    last = house.client().having(made.json["items"][-1]["token"])
+    assert (await last.request("GET", "/v1/me")).json["userId"] == names[-1]
+    devices = (await last.request("GET", "/v1/devices")).json["items"]
+    assert [each["deviceId"] for each in devices] == [made.json["items"][-1]["deviceId"]]
+    assert devices[0]["name"] == "load"
+
+
+async def test_an_enrolled_account_has_no_password_until_its_operator_sets_one(house: House) -> None:
+    admin = house.admin()
+    await admin.request("POST", "/v1/admin/users/bulk", {"userIds": ["alice"]})
+    body = {"userId": "alice", "password": "guess", "device": {"name": "n", "type": "cli"}}
+    assert (await house.client().request("POST", "/v1/sessions", body)).code == "unauthorized"
+    given = await admin.request("PUT", "/v1/admin/users/alice/password", {})
+    assert await house.log_in("alice", given.json["password"])
+
+
+async def test_enrolment_makes_all_or_nothing(house: House) -> None:
+    admin = house.admin()
+    await admin.request("POST", "/v1/admin/users", {"userId": "taken"})
+    assert (await admin.request("POST", "/v1/admin/users/bulk", {"userIds": ["new", "taken"]})).code == "conflict"
+    for wrong in ([], ["new", "NOT GOOD"], ["new", "new"], [f"u{n}" for n in range(1001)]):
+        assert (await admin.request("POST", "/v1/admin/users/bulk", {"userIds": wrong})).code == "bad_frame"
+    listed = (await admin.request("GET", "/v1/admin/users")).json["items"]
+    assert [each["userId"] for each in listed] == ["taken"]
