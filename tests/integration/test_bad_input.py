@@ -80,7 +80,7 @@ MALFORMED = {
     "received below zero": '{"type":"received","conversationId":"dm:aa:bb","sequenceNumber":-1}',
     "received of half a message": '{"type":"received","conversationId":"dm:aa:bb","sequenceNumber":1.5}',
     "received of a word": '{"type":"received","conversationId":"dm:aa:bb","sequenceNumber":"1"}',
-    "received beyond what JSON keeps": '{"type":"received","conversationId":"group:x","sequenceNumber":9007199254740992}',
+    "received beyond JSON": '{"type":"received","conversationId":"group:x","sequenceNumber":9007199254740992}',
     "received of an endless number": '{"type":"received","conversationId":"dm:aa:bb","sequenceNumber":1'
     + "0" * 400
     + "}",
