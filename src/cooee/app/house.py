@@ -9,6 +9,7 @@ import structlog
 
 from cooee.app.config import Config
 from cooee.app.telemetry import LoopLag, Value
+from cooee.domain.errors import CooeeError
 from cooee.ports.accounts import Accounts
 from cooee.ports.clock import Clock
 from cooee.ports.contacts import Contacts
@@ -210,8 +211,11 @@ class House:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._tasks.clear()
-        await self.presence.aclose()
-        await self.devices.tend()
+        for last in (self.presence.aclose, self.devices.tend):
+            try:
+                await last()
+            except CooeeError as refusal:  # a full disk keeps nobody from stopping
+                _log.warning("the last state could not be kept", of=last.__qualname__, problem=str(refusal))
         self.passwords.close()
 
     def values(self) -> Iterator[tuple[str, Value]]:
@@ -231,6 +235,8 @@ async def _supervised(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     while True:
         try:
             await work()
+        except CooeeError as refusal:  # the store's trouble, which it has logged itself
+            _log.warning("a worker waits for the store", worker=work.__qualname__, problem=str(refusal))
         except Exception:  # noqa: BLE001  # no worker may end while the server runs
             _log.exception("a worker failed; starting it again", worker=work.__qualname__)
         await asyncio.sleep(1.0)

@@ -229,7 +229,9 @@ class Receipts:
         """Put the reading into the user's change log, for his devices that are away (PROTOCOL.md §5)."""
         try:
             await self._preferences.note_change(user_id, conversation_id)
-        except Exception:  # noqa: BLE001  # the watermark itself is durable; the snapshot tells it
+        except CooeeError as refusal:  # the watermark itself is durable; the snapshot tells it
+            _log.warning("a reading cannot be noted for the user's other devices now: %s", refusal)
+        except Exception:  # noqa: BLE001  # as above
             _log.exception("a reading could not be noted for the user's other devices")
 
     def _tell_own_devices(self, moved: _Moved) -> None:

@@ -9,6 +9,7 @@ import asyncio
 
 import structlog
 
+from cooee.domain.errors import CooeeError
 from cooee.ports.clock import Clock
 from cooee.ports.retention import Retention, SweepResult
 
@@ -41,7 +42,9 @@ class Sweeper:
             more = False
             try:
                 more = _is_full(await self.sweep())
-            except Exception:  # noqa: BLE001  # the store may be full or busy; the next sweep comes
+            except CooeeError as refusal:
+                _log.warning("what has expired cannot be swept now", problem=str(refusal))
+            except Exception:  # noqa: BLE001  # the next sweep comes
                 _log.exception("what has expired could not be swept")
             await asyncio.sleep(_PAUSE_S if more else self._interval_s)
 

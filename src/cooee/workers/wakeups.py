@@ -5,6 +5,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from cooee.domain.errors import CooeeError
 from cooee.domain.message import Message
 from cooee.domain.retry import HAND_OVER_AFTER_MS
 from cooee.ports.clock import Clock
@@ -80,11 +81,14 @@ class Wakeups:
             self._wake.clear()
             try:
                 await self.flush()
+                continue
+            except CooeeError as refusal:
+                _log.warning("the push queue takes nothing now; %d entries wait: %s", len(self._pending), refusal)
             except Exception:  # noqa: BLE001  # what is pending stays so
                 _log.exception("push entries could not be stored; trying again")
-                self._wake.set()
-                self._room.set()
-                await asyncio.sleep(_RETRY_DELAY_S)
+            self._wake.set()
+            self._room.set()
+            await asyncio.sleep(_RETRY_DELAY_S)
 
     async def flush(self) -> None:
         """Store what was noted. On failure it stays noted."""
@@ -117,6 +121,9 @@ class Wakeups:
             return known[1]
         try:
             devices = frozenset(d.device_id for d in await self._devices.of_user(user_id) if d.token_hash)
+        except CooeeError as refusal:
+            _log.warning("a user's devices cannot be read now: %s", refusal)
+            return _NO_DEVICES
         except Exception:  # noqa: BLE001  # a missing hint for one user's other devices
             _log.exception("a user's devices could not be read")
             return _NO_DEVICES
