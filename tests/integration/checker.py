@@ -150,6 +150,9 @@ def check_watermarks(record: Record) -> None:
         _check_receipts(device)
 
 
+_OWN = {"delivered": "receivedSequenceNumber", "read": "readSequenceNumber"}
+
+
 def _check_receipts(device: DeviceRecord) -> None:
     """Receipts come in any order and merge by max; what they told once stands."""
     final = _final(device)
@@ -159,6 +162,8 @@ def _check_receipts(device: DeviceRecord) -> None:
         snapshot = final[frame["conversationId"]]
         if frame.get("scope") == "all":
             stands = snapshot[f"{frame['status']}ByAll"]
+        elif frame["userId"] == device.user_id:
+            stands = snapshot[_OWN[frame["status"]]]
         else:
             stands = max(mark[frame["status"]] for mark in snapshot["members"] if mark["userId"] == frame["userId"])
         if stands < frame["sequenceNumber"]:
