@@ -302,7 +302,7 @@ class Client:
         if self._ledger.state.sync_token is None and not self._ledger.state.conversations:
             await self._step(await HttpLinks.list_through(self.api))
         found = sorted(self._ledger.state.conversations.values(), key=lambda known: -known.last_activity)
-        return [await self._ledger.view(conversation) for conversation in found if conversation.learned]
+        return await self._ledger.views(conversation for conversation in found if conversation.learned)
 
     async def conversation(self, conversation_id: str) -> ConversationView | None:
         """Return one conversation, or None when it is not known here."""
@@ -371,6 +371,10 @@ class Client:
             ConnectionFailed: nothing is held here, and the server cannot be reached.
         """
         return await self._parts.history.page(conversation_id, before, limit)
+
+    async def held(self, conversation_id: str, *, before: int | None = None, limit: int = 50) -> HistoryPage:
+        """Return what of that page is in the local store, at once: ``complete`` only when it begins the conversation."""
+        return await self._parts.history.held(conversation_id, before, limit)
 
     async def search(self, text: str, *, conversation_id: str | None = None, limit: int = 50) -> Sequence[Message]:
         """Search the texts held here, newest first."""

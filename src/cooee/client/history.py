@@ -43,6 +43,13 @@ class History:
         page, _ = await self._held(conversation_id, upper, limit)
         return HistoryPage(page.messages if page else (), page.complete if page else True, from_server=True)
 
+    async def held(self, conversation_id: str, before: int | None, limit: int) -> HistoryPage:
+        """Return what of such a page is held here without a hole, asking nobody."""
+        conversation = self._ledger.state.find(conversation_id) or ConversationState(conversation_id)
+        upper = conversation.position + 1 if before is None else before
+        page, _ = await self._ledger.run(self._ledger.store.history, conversation, upper, limit)
+        return page
+
     async def _held(
         self, conversation_id: str, before: int | None, limit: int
     ) -> tuple[HistoryPage | None, int | None]:

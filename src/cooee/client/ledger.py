@@ -7,7 +7,7 @@ import asyncio
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Self, TypeVar
@@ -156,6 +156,11 @@ class Ledger:
     async def view(self, conversation: ConversationState) -> ConversationView:
         """Return a conversation as the application sees it."""
         return await self.run(self._view, conversation)
+
+    async def views(self, conversations: Iterable[ConversationState]) -> list[ConversationView]:
+        """Return conversations as the application sees them, in their order; one visit to the store for all."""
+        wanted = list(conversations)
+        return await self.run(lambda: [self._view(conversation) for conversation in wanted])
 
     def _view(self, conversation: ConversationState) -> ConversationView:
         last: Message | None = self.store.last_message(conversation.conversation_id)

@@ -127,9 +127,11 @@ class Live:
             self._presence_at = now + (frame.retry_after_ms or FETCH_AGAIN_MS)
 
     def absorb(self, turn: Turn, now: int) -> None:
-        """Take in what a turn changed, after it was stored and installed."""
-        for message in turn.placed.values():
-            self._own_counts_as_held(message.conversation_id, message.sequence_number)
+        """Take in what a turn changed, after it was stored and installed.
+
+        Own messages are acknowledged like all others: whether the server has advanced this device by itself depends on
+        what it knew when it took the message in, which cannot be told from here.
+        """
         for conversation_id, number in turn.redelivered.items():
             if number - 1 < self._server_has(conversation_id):
                 self._acknowledged[conversation_id] = number - 1
@@ -150,10 +152,6 @@ class Live:
             return known
         conversation = self.state.find(conversation_id)
         return conversation.server_received if conversation is not None else 0
-
-    def _own_counts_as_held(self, conversation_id: str, number: int) -> None:
-        if self._server_has(conversation_id) == number - 1:
-            self._acknowledged[conversation_id] = number
 
     def _wants_fetch(self, conversation: ConversationState | None) -> bool:
         if conversation is None or not conversation.learned or conversation.left:

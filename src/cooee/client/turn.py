@@ -192,8 +192,9 @@ class Turn(Changes):
         for message in piece.messages:
             if message.sender_id == self.state.me.user_id and message.content_type != CONTENT_SYSTEM:
                 own_last = max(own_last, message.sequence_number)
-            self._settle_own(message, own)
-            if message.sequence_number > conversation.position or not conversation.learned or message.deleted:
+            settled = self._settle_own(message, own)
+            known = conversation.learned and conversation.start < message.sequence_number <= conversation.position
+            if settled or message.deleted or not known:
                 self.messages[conversation_id, message.sequence_number] = message
         learned = conversation.learned or piece.first <= 1
         head = max(conversation.head, piece.through)
@@ -212,13 +213,16 @@ class Turn(Changes):
         hinted = conversation.hinted and position < head
         self.change(conversation_id, learned=True, position=position, early=early, head=head, hinted=hinted, **changes)
 
-    def _settle_own(self, message: Message, own: Pending | None) -> None:
+    def _settle_own(self, message: Message, own: Pending | None) -> bool:
+        """End the wait of an own message in the outbox; False when ``message`` is none that waits."""
         if not message.sent_by(self.state.me):
-            return
+            return False
         pending = own or self.pending(message.client_message_id)
-        if pending is not None and pending.conversation_id == message.conversation_id:
-            self.placed[pending.client_message_id] = message
-            self._tell_sent(pending, message.sequence_number)
+        if pending is None or pending.conversation_id != message.conversation_id:
+            return False
+        self.placed[pending.client_message_id] = message
+        self._tell_sent(pending, message.sequence_number)
+        return True
 
     def _tell_sent(self, pending: Pending, number: int | None) -> None:
         self.events.append(TickChanged(pending.conversation_id, "sent", number, pending.client_message_id))

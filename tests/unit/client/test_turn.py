@@ -110,6 +110,15 @@ def test_an_own_message_that_comes_as_a_message_is_found_in_the_outbox() -> None
     assert messages_of(turn) == []
 
 
+def test_an_own_message_below_where_this_device_starts_is_kept_all_the_same() -> None:
+    """The server counts it as held from the append on, so a device that was killed may start above it."""
+    state = State(ME, pending=[pending("k1")])
+    snapshot(state, entry(received_sequence_number=12))
+    turn = take(state, ack("k1", 12))
+    assert turn.messages[CHAT, 12].client_message_id == "k1"
+    assert state.conversations[CHAT].position == 12
+
+
 def test_a_message_of_an_own_other_device_is_news() -> None:
     assert messages_of(take(State(ME), said(1, sender="alice", device="d2"))) == [1]
 
