@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Self, TypeVar
 
 from cooee.client.errors import Stopped, StoreError
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 STREAM_LIMIT = 4_096
 """Events that may wait in a stream before the client takes nothing more from the server."""
+
+_VIEWS_AT_ONCE = 200
 
 _LOOK_AGAIN_S = 1.0
 """A full stream may have been dropped by an application that never said so."""
@@ -158,9 +161,12 @@ class Ledger:
         return await self.run(self._view, conversation)
 
     async def views(self, conversations: Iterable[ConversationState]) -> list[ConversationView]:
-        """Return conversations as the application sees them, in their order; one visit to the store for all."""
-        wanted = list(conversations)
-        return await self.run(lambda: [self._view(conversation) for conversation in wanted])
+        """Return conversations as the application sees them, in their order; the store is visited once for many."""
+        waiting = iter(conversations)
+        found: list[ConversationView] = []
+        while some := list(islice(waiting, _VIEWS_AT_ONCE)):
+            found += await self.run(lambda some: [self._view(one) for one in some], some)
+        return found
 
     def _view(self, conversation: ConversationState) -> ConversationView:
         last: Message | None = self.store.last_message(conversation.conversation_id)
