@@ -373,7 +373,7 @@ class Client:
         return await self._parts.history.page(conversation_id, before, limit)
 
     async def held(self, conversation_id: str, *, before: int | None = None, limit: int = 50) -> HistoryPage:
-        """Return what of that page is in the local store, at once: ``complete`` only when it begins the conversation."""
+        """Return what of that page is held here, at once; ``complete`` only when the conversation begins there."""
         return await self._parts.history.held(conversation_id, before, limit)
 
     async def search(self, text: str, *, conversation_id: str | None = None, limit: int = 50) -> Sequence[Message]:

@@ -13,7 +13,7 @@ from cooee.client.api import Api, new_http_session
 from cooee.client.connection import Connection
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError, StoreError
 from cooee.client.history import History
-from cooee.client.ledger import Ledger
+from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.live import Live
 from cooee.client.login import adopt_token, check_owner, log_in_with
 from cooee.client.model import Account
@@ -66,6 +66,7 @@ async def opened(
                 live = Live(ledger.state, follow=follow, acknowledge_to_device=acknowledge)
                 sending = Sending(ledger, live, wake)
                 await sending.give_up_foreign()
+                await sending.expire(wall_ms())
                 yield Opened(account, http, api, ledger, live, sending, History(ledger, api))
             finally:
                 await ledger.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -120,17 +120,23 @@ class Sending:
         me = self._ledger.state.me
         reason = "the device it was written on is gone, so nobody can tell whether it was sent; look, and send it again"
         foreign = [entry for entry in self.entries() if entry.device_id != me.device_id and entry.status == "pending"]
-        if foreign:
-            await self._fail([failed(entry, "device_changed", reason) for entry in foreign])
+        await self._fail([failed(entry, "device_changed", reason) for entry in foreign])
 
     async def keep_fresh(self) -> None:
         """Give up, now and then, what has waited for 29 days; runs until it is cancelled."""
         while True:
-            with suppress(StoreError):
-                await self._fail(self._ledger.state.outbox.expired(wall_ms()))
             await asyncio.sleep(_EXPIRY_CHECK_S)
+            with suppress(StoreError):
+                await self.expire(wall_ms())
 
-    async def _fail(self, entries: Iterable[Pending]) -> None:
+    async def expire(self, now_ms: int) -> None:
+        """Give up what has waited for 29 days. Raises `StoreError`."""
+        await self._fail(self._ledger.state.outbox.expired(now_ms))
+
+    async def _fail(self, entries: Sequence[Pending]) -> None:
+        if not entries:
+            return
+
         def fill(turn: Turn) -> None:
             for entry in entries:
                 turn.fail(entry)

@@ -1,0 +1,129 @@
+"""Into the outbox first."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from cooee.client.errors import SendFailed
+from cooee.client.ledger import Ledger
+from cooee.client.live import Live
+from cooee.client.model import Pending
+from cooee.client.outbox import EXPIRES_AFTER_MS, failed
+from cooee.client.sending import Sending
+from cooee.client.store import Store
+from cooee.protocol import frames
+from tests.fakes.client_frames import CHAT, GROUP, ME, ack, pending
+
+
+class Desk:
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.live = Live(ledger.state)
+        self.woken = 0
+        self.sending = Sending(ledger, self.live, self._wake)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    async def stored(self) -> list[Pending]:
+        return list((await self.ledger.run(self.ledger.store.load, ME)).outbox.entries())
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    ledger = await Ledger.open(Store(tmp_path), ME)
+    yield Desk(ledger)
+    await ledger.close()
+
+
+async def test_a_text_is_stored_before_it_can_be_sent(desk: Desk) -> None:
+    entry = await desk.sending.text("bob", "hi", silent=True)
+    assert await desk.stored() == [entry]
+    assert (entry.conversation_id, entry.device_id, entry.silent) == (CHAT, "d1", True)
+    [frame] = desk.live.due(0)
+    assert isinstance(frame, frames.Send)
+    assert (frame.client_message_id, bytes(frame.content)) == (entry.client_message_id, b'"hi"')
+    assert desk.woken == 1
+
+
+async def test_ids_are_new_and_ordered(desk: Desk) -> None:
+    ids = [(await desk.sending.text("bob", "hi")).client_message_id for _ in range(20)]
+    assert len(set(ids)) == 20
+    assert [entry.client_message_id for entry in desk.sending.entries()] == ids
+
+
+@pytest.mark.parametrize(
+    ("to", "conversation_id"), [("bob", CHAT), ("aaron", "dm:aaron:alice"), ("alice", "dm:alice:alice"), (GROUP, GROUP)]
+)
+def test_where_a_message_goes(tmp_path: Path, to: str, conversation_id: str) -> None:
+    store = Store(tmp_path)
+    ledger = Ledger(store, store.load(ME))
+    assert Sending(ledger, Live(ledger.state), lambda: None).conversation_id(to) == conversation_id
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("to", "text", "code"),
+    [
+        ("Bob!", "hi", "bad_frame"),
+        ("dm:bob:alice", "hi", "bad_frame"),
+        ("bob", "", "bad_frame"),
+        ("bob", "\udc80", "bad_frame"),
+        ("bob", "é" * 25_000, "too_large"),
+    ],
+)
+async def test_what_can_never_be_sent_is_not_stored(desk: Desk, to: str, text: str, code: str) -> None:
+    with pytest.raises(SendFailed) as refused:
+        await desk.sending.text(to, text)
+    assert refused.value.code == code
+    assert await desk.stored() == []
+
+
+async def test_what_becomes_of_an_entry(desk: Desk) -> None:
+    entry = await desk.sending.text("bob", "hi")
+    assert await desk.sending.find(entry.client_message_id) is None
+    await desk.ledger.step(lambda turn: turn.take(ack(entry.client_message_id, 1)))
+    sent = await desk.sending.find(entry.client_message_id)
+    assert sent is not None
+    assert (sent.sequence_number, sent.text) == (1, "hi")
+    with pytest.raises(SendFailed, match="no such message"):
+        await desk.sending.find("never")
+
+
+async def test_a_failed_entry_is_sent_again_as_a_new_message_or_forgotten(desk: Desk) -> None:
+    entry = await desk.sending.text("bob", "hi")
+    await desk.ledger.step(lambda turn: turn.fail(failed(entry, "blocked", "no")))
+    with pytest.raises(SendFailed) as refused:
+        await desk.sending.find(entry.client_message_id)
+    assert refused.value.code == "blocked"
+    again = await desk.sending.retry(entry.client_message_id)
+    assert again.client_message_id != entry.client_message_id
+    assert (again.status, again.code) == ("pending", "")
+    assert await desk.stored() == [again]
+    await desk.ledger.step(lambda turn: turn.fail(failed(again, "blocked", "no")))
+    await desk.sending.discard(again.client_message_id)
+    assert await desk.stored() == []
+    with pytest.raises(KeyError):
+        await desk.sending.retry(again.client_message_id)
+    with pytest.raises(KeyError):
+        await desk.sending.discard(again.client_message_id)
+
+
+async def test_what_is_too_old_is_given_up(desk: Desk) -> None:
+    entry = await desk.sending.text("bob", "hi")
+    await desk.sending.expire(entry.created_at + EXPIRES_AFTER_MS)
+    assert [kept.status for kept in await desk.stored()] == ["pending"]
+    await desk.sending.expire(entry.created_at + EXPIRES_AFTER_MS + 1)
+    assert [(kept.status, kept.code) for kept in await desk.stored()] == [("failed", "expired")]
+
+
+async def test_what_another_device_wrote_is_given_up(desk: Desk) -> None:
+    foreign = await desk.ledger.run(desk.ledger.store.put_pending, pending("k1", device="old"))
+    desk.ledger.state.outbox.add(foreign)
+    mine = await desk.sending.text("bob", "hi")
+    await desk.sending.give_up_foreign()
+    assert {entry.client_message_id: entry.code for entry in await desk.stored()} == {
+        "k1": "device_changed",
+        mine.client_message_id: "",
+    }
