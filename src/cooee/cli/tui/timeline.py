@@ -15,7 +15,10 @@ MOST = 1_000
 
 
 class Timeline:
-    """The window. ``at_end``: nothing newer is held here than what it shows; ``complete``: nothing older exists."""
+    """The window. ``at_end``: nothing newer is held here than what it shows; ``complete``: nothing older exists.
+
+    ``through``: the number up to which everything is settled, also where numbers do not exist for this device.
+    """
 
     def __init__(self, conversation_id: str) -> None:
         self.conversation_id = conversation_id
@@ -24,6 +27,7 @@ class Timeline:
         self.at_end = False
         self.loaded = False
         self.changes = 0
+        self.through = 0
         self._early: list[Message] = []
 
     @property
@@ -36,10 +40,15 @@ class Timeline:
         """The newest number shown; 0: none."""
         return self.messages[-1].sequence_number if self.messages else 0
 
-    def begin(self, page: HistoryPage, *, at_end: bool) -> None:
-        """Show ``page`` alone, and what came while it was fetched."""
+    def fetching(self) -> None:
+        """Note that another page is coming: what arrives meanwhile is kept for it."""
+        self.loaded = False
+
+    def begin(self, page: HistoryPage, through: int, *, at_end: bool) -> None:
+        """Show ``page`` alone, which settles the numbers up to ``through``, and what came while it was fetched."""
         early, self._early = self._early, []
         self.messages = list(page.messages)
+        self.through = max(through, self.last)
         self.complete = page.complete
         self.at_end = at_end
         self.loaded = True
@@ -55,11 +64,13 @@ class Timeline:
         if len(self.messages) > MOST:
             del self.messages[MOST:]
             self.at_end = False
+            self.through = self.last
         self.changes += 1
 
-    def newer(self, page: HistoryPage, *, at_end: bool) -> None:
-        """Put a page behind the window."""
+    def newer(self, page: HistoryPage, through: int, *, at_end: bool) -> None:
+        """Put a page behind the window, which settles the numbers up to ``through``."""
         self.messages += [message for message in page.messages if message.sequence_number > self.last]
+        self.through = max(self.through, through, self.last)
         self.at_end = at_end
         self._trim_old()
         self.changes += 1
@@ -77,6 +88,7 @@ class Timeline:
             if not self.at_end:
                 return
             self.messages.append(message)
+            self.through = max(self.through, number)
             self._trim_old()
         else:
             at = self._place(number)

@@ -1,0 +1,309 @@
+"""Between the SDK and what is shown: follows its events into the book and the open chat, and does what the user asks.
+
+Knows no widget. ``changed`` is called whenever something to be seen has changed.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import aclosing
+from datetime import datetime
+
+from cooee.cli.tui.book import Book
+from cooee.cli.tui.items import Item, Scene, items
+from cooee.cli.tui.timeline import Timeline
+from cooee.client import (
+    Client,
+    ConnectionFailed,
+    CooeeClientError,
+    Event,
+    Message,
+    MessageDeleted,
+    SendFailed,
+    ServerError,
+    Stopped,
+    TickChanged,
+)
+from cooee.client.ledger import EventStream
+from cooee.domain.ids import is_direct
+
+PAGE = 100
+"""Messages that are loaded at once."""
+
+_AHEAD = 60
+"""Unread messages that are loaded below the line at which a chat opens."""
+
+_WATCHED = 500
+_TYPING_AGAIN_S = 3.0
+_AT_ONCE = 200
+"""Events after which the screen gets its turn."""
+
+_MENTION = re.compile(r"(?<![\w@])@([a-z0-9][a-z0-9_.-]{1,31})")
+
+
+class Session:
+    """One user's chats, while the SDK's client is open."""
+
+    def __init__(self, client: Client, book: Book, changed: Callable[[], None] = lambda: None) -> None:
+        self.client = client
+        self.book = book
+        self.changed = changed
+        self.timeline: Timeline | None = None
+        self.unread_above = 0
+        self.unread_count = 0
+        self.ended: Stopped | None = None
+        self._events: EventStream = client.events()
+        self._fetching = False
+        self._seen: dict[str, int] = {}
+        self._peeked: set[str] = set()
+        self._watched: set[str] = set()
+        self._typing_told = 0.0
+
+    # --- what happens
+
+    async def follow(self) -> None:
+        """Follow the SDK until its end; a log-in that was ended for good is kept in ``ended``."""
+        self.book.connection = self.client.connection
+        count = 0
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    await self.take(event)
+                    count += 1
+                    if count % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
+        except Stopped as stopped:
+            self.ended = stopped
+            self.book.connection = self.client.connection
+            self.changed()
+
+    async def take(self, event: Event) -> None:
+        """Follow one event."""
+        self.book.take(event)
+        timeline = self.timeline
+        match event:
+            case TickChanged(status="sent", client_message_id=str(key)) if event.sequence_number is not None:
+                await self._settle(event.conversation_id, key)
+            case Message() if timeline is not None and event.conversation_id == timeline.conversation_id:
+                timeline.add(event)
+            case MessageDeleted() if timeline is not None and event.conversation_id == timeline.conversation_id:
+                timeline.delete(event.sequence_number)
+        self.changed()
+
+    async def _settle(self, conversation_id: str, client_message_id: str) -> None:
+        """An own message has its number: it moves from behind the others to its place among them."""
+        try:
+            message = await self.client.wait_for_sent(client_message_id)
+        except SendFailed:
+            message = None
+        timeline = self.timeline
+        if message is not None and timeline is not None and timeline.conversation_id == conversation_id:
+            timeline.add(message)
+        self.book.settle(conversation_id, client_message_id)
+
+    async def load(self) -> None:
+        """Take what the local store has, or the server when it is empty and can be reached."""
+        outbox = await self.client.outbox()
+        self.book.load((), outbox)
+        self.book.loaded = False
+        try:
+            views = await self.client.conversations()
+        except (ConnectionFailed, ServerError):
+            views = ()
+        self.book.load(views, ())
+        self.changed()
+
+    # --- the open chat
+
+    @property
+    def chat(self) -> str:
+        """The conversation that is open; empty: none."""
+        return self.timeline.conversation_id if self.timeline is not None else ""
+
+    async def open(self, conversation_id: str) -> None:
+        """Open a chat where the unread begins, else at its end; from here at once, then from the server."""
+        self.leave()
+        view = self.book.view(conversation_id)
+        self.timeline = timeline = Timeline(conversation_id)
+        self.unread_above, self.unread_count = view.read, view.unread
+        self.client.open(conversation_id)
+        through = min(view.read + _AHEAD, view.position) if view.unread else view.position
+        page = await self.client.held(conversation_id, before=through + 1, limit=PAGE)
+        if self.timeline is not timeline:
+            return
+        timeline.begin(page, through, at_end=through >= view.position)
+        self.changed()
+        if len(page.messages) < PAGE:
+            await self.older()
+        peer = self.book.peer(conversation_id)
+        if peer and peer not in self._watched:
+            await self.watch()
+
+    def leave(self) -> None:
+        """Close the open chat."""
+        if self.timeline is not None:
+            self.client.close(self.timeline.conversation_id)
+            self.timeline = None
+            self._fetching = False
+
+    async def older(self) -> None:
+        """Load the page before the window: from here, and from the server while it is there."""
+        timeline = self.timeline
+        if timeline is None or timeline.complete or not timeline.loaded or self._fetching:
+            return
+        self._fetching = True
+        before = timeline.first or timeline.through + 1
+        online = self.book.connection.state == "online"
+        try:
+            page = await (self.client.history if online else self.client.held)(
+                timeline.conversation_id, before=before, limit=PAGE
+            )
+        except CooeeClientError:
+            return
+        finally:
+            self._fetching = False
+        if self.timeline is timeline and (page.messages or page.complete or online):
+            timeline.older(page)
+            timeline.complete |= not page.messages
+            self.changed()
+
+    async def newer(self) -> None:
+        """Load the page behind the window."""
+        timeline = self.timeline
+        if timeline is None or timeline.at_end or not timeline.loaded or self._fetching:
+            return
+        self._fetching = True
+        position = self.book.view(timeline.conversation_id).position
+        through = min(timeline.through + PAGE, position)
+        try:
+            page = await self.client.history(timeline.conversation_id, before=through + 1, limit=PAGE)
+        except CooeeClientError:
+            return
+        finally:
+            self._fetching = False
+        if self.timeline is timeline:
+            timeline.newer(page, through, at_end=through >= self.book.view(timeline.conversation_id).position)
+            self.changed()
+
+    async def go_to(self, number: int | None) -> bool:
+        """Show the window around a number, or the end (None); tell whether the number is in it."""
+        timeline = self.timeline
+        if timeline is None:
+            return False
+        if number is not None and timeline.at(number) is not None:
+            return True
+        if number is None and timeline.at_end:
+            return True
+        position = self.book.view(timeline.conversation_id).position
+        through = position if number is None else min(number + PAGE // 2, position)
+        timeline.fetching()
+        page = await self.client.held(timeline.conversation_id, before=through + 1, limit=PAGE)
+        if number is not None and all(message.sequence_number != number for message in page.messages):
+            through = number
+            page = await self.client.held(timeline.conversation_id, before=through + 1, limit=PAGE)
+        timeline.begin(page, through, at_end=through >= position)
+        self.changed()
+        return number is None or timeline.at(number) is not None
+
+    def items(self, now: datetime) -> list[Item]:
+        """Return what is shown of the open chat."""
+        timeline = self.timeline
+        if timeline is None:
+            return []
+        chat = timeline.conversation_id
+        scene = Scene(
+            self.book.me,
+            self.book.view(chat),
+            self.book.waiting(chat),
+            self.unread_above,
+            self.unread_count,
+            now,
+        )
+        return items(timeline, scene)
+
+    # --- what the user does
+
+    async def send(self, text: str, reply_to: str | None = None) -> None:
+        """Put a text into the outbox. Raises `SendFailed`, `StoreError`."""
+        timeline = self.timeline
+        if timeline is None:
+            return
+        chat = timeline.conversation_id
+        mentions: Iterable[str] = ()
+        if not is_direct(chat):
+            members = self.book.view(chat).members
+            mentions = dict.fromkeys(name for name in _MENTION.findall(text) if name in members)
+        entry = await self.client.send_text(chat, text, reply_to=reply_to, mentions=tuple(mentions))
+        self.book.wait(entry)
+        self.book.draft(chat, "")
+        self.unread_count = 0
+        await self.typed("")
+        await self.go_to(None)
+        self.changed()
+
+    async def retry(self, client_message_id: str) -> None:
+        """Send a failed message again, as a new one."""
+        entry = await self.client.retry(client_message_id)
+        self.book.settle(entry.conversation_id, client_message_id)
+        self.book.wait(entry)
+        self.changed()
+
+    async def discard(self, client_message_id: str) -> None:
+        """Forget a failed message."""
+        entry = next((one for one in await self.client.outbox() if one.client_message_id == client_message_id), None)
+        await self.client.discard(client_message_id)
+        if entry is not None:
+            self.book.settle(entry.conversation_id, client_message_id)
+        self.changed()
+
+    async def seen(self, number: int) -> None:
+        """Note that the messages of the open chat up to ``number`` were on the screen."""
+        chat = self.chat
+        if chat and number > max(self.book.view(chat).read, self._seen.get(chat, 0)):
+            self._seen[chat] = number
+            await self.client.mark_read(chat, number)
+
+    async def typed(self, text: str) -> None:
+        """Tell the others that the user types, or stopped; often enough and not more."""
+        if not self.chat or self.book.peer(self.chat) == self.book.me:
+            return
+        now = asyncio.get_running_loop().time()
+        if text.strip():
+            if now >= self._typing_told + _TYPING_AGAIN_S:
+                self._typing_told = now
+                await self.client.typing(self.chat)
+        elif self._typing_told:
+            self._typing_told = 0.0
+            await self.client.typing(self.chat, started=False)
+
+    async def watch(self) -> None:
+        """Watch the presence of those of the latest direct chats, if they are others than before."""
+        wanted = set(self.book.peers(_WATCHED - 1))
+        peer = self.book.peer(self.chat) if self.chat else ""
+        if peer and peer != self.book.me:
+            wanted.add(peer)
+        if wanted != self._watched:
+            self._watched = wanted
+            await self.client.watch_presence(sorted(wanted))
+
+    async def peek(self, conversation_ids: Iterable[str]) -> None:
+        """Load the last message of conversations that a new device knows only by name."""
+        for chat in conversation_ids:
+            view = self.book.view(chat)
+            if self.book.connection.state != "online" or view.last is not None or not view.head or view.left:
+                continue
+            if chat in self._peeked:
+                continue
+            self._peeked.add(chat)
+            try:
+                await self.client.history(chat, limit=1)
+            except CooeeClientError:
+                continue
+            fresh = await self.client.conversation(chat)
+            if fresh is not None:
+                self.book.renew(fresh)
+                self.changed()
+
+    async def search(self, text: str, conversation_id: str | None) -> Sequence[Message]:
+        """Search what is held here, newest first."""
+        return await self.client.search(text, conversation_id=conversation_id, limit=200)
