@@ -127,7 +127,7 @@ async def test_a_slow_consumer_is_closed_and_catches_up(new_scene: NewScene, new
     if isinstance(b, WebSocketPeer):
         b.socket.transport.resume_reading()
         assert (await b.closed()).code in (4008, 1006), "the close frame may be cut off"
-    assert await scene.metric("cooee_slow_consumers_total") == 1
+        assert await scene.metric("cooee_slow_consumers_total") == 1
     fresh = await bob.connect()
     for number in range(1, sent + 1):
         assert (await fresh.expect("message"))["sequenceNumber"] == number
