@@ -16,6 +16,7 @@ from cooee.ports.timeline import Missed, Page, Timeline
 from cooee.protocol import frames
 from cooee.protocol.codec import encode, message_frame_for
 from cooee.services.conversations import ConversationViews
+from cooee.services.steady_time import SteadyTime
 from cooee.services.sync_tokens import SyncTokens
 
 MAX_CHANGES = 1000
@@ -65,7 +66,8 @@ class Sync:
         tokens: SyncTokens,
         message_days: int = 30,
     ) -> None:
-        self._timeline, self._cursors, self._preferences, self._clock = stores
+        self._timeline, self._cursors, self._preferences, clock = stores
+        self._steady = SteadyTime(clock)
         self._views = views
         self._limits = limits
         self._snapshots, self._account = own
@@ -125,7 +127,7 @@ class Sync:
 
     async def _without_expired(self, device: DeviceRef, conversation_id: str, page: Page) -> Page:
         """Leave out what is older than the retention and on this device already; the broom may not have come yet."""
-        oldest = self._clock.wall_ms() - self._retention_ms
+        oldest = self._steady.now_ms() - self._retention_ms
         if not page.messages or all(message.timestamp >= oldest for message in page.messages):
             return page
         received = await self._cursors.device(device, conversation_id)
