@@ -1,5 +1,6 @@
 """Groups: found, change, invite, join. Every change is a durable system message before it is answered."""
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -177,8 +178,7 @@ class GroupService:
         return changed
 
     async def _note(self, conversation_id: str, user_ids: Iterable[str]) -> None:
-        for user_id in user_ids:
-            await self._preferences.note_change(user_id, conversation_id)
+        await asyncio.gather(*(self._preferences.note_change(user_id, conversation_id) for user_id in user_ids))
 
     async def _addable(self, actor_id: str, user_ids: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Split ``user_ids`` into those the actor may add and those he may not.
