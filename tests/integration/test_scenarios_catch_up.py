@@ -264,6 +264,37 @@ async def test_mute_pin_and_archive_are_synced_live_and_by_token(scene: Scene) -
     assert here.take("conversation") == [], "the device that made the change is not told"
 
 
+async def test_reading_and_membership_are_synced_by_token(scene: Scene) -> None:
+    alice, bob = await scene.people("alice", "bob")
+    chat = dm(alice, bob)
+    a, b = await alice.ready(), await bob.ready()
+    await a.say(chat, "hello")
+    await b.expect("message")
+    away = await bob.log_in()
+    other = await bob.connect(away)
+    token = (await other.caught_up())["syncToken"]
+    await other.leave()
+    await b.ask("read", conversationId=chat, sequenceNumber=1)
+    group = await alice.http("POST", "/v1/groups", {"name": "New", "memberIds": [bob.user_id]})
+    other = await bob.ready(away, syncToken=token)
+    told = {one["conversation"]["conversationId"]: one["conversation"] for one in other.take("conversation")}
+    assert told[chat]["readSequenceNumber"] == 1
+    assert told[group["conversationId"]]["title"] == "New"
+
+
+async def test_frames_behind_the_hello_need_not_wait_for_the_welcome(scene: Scene) -> None:
+    alice, bob = await scene.people("alice", "bob")
+    chat = dm(alice, bob)
+    peer = await scene.peer(alice.http).open()
+    for n in range(20):
+        text = {"clientMessageId": f"m{n}", "contentType": "text", "content": str(n)}
+        await peer.send("send", conversationId=chat, **text)
+    acks = [await peer.expect("ack") for _ in range(20)]
+    assert [one["clientMessageId"] for one in acks] == [f"m{n}" for n in range(20)]
+    assert peer.log[0]["type"] == "welcome"
+    assert numbers(acks) == list(range(1, 21))
+
+
 async def test_a_token_of_another_store_means_read_everything_anew(scene: Scene) -> None:
     (alice,) = await scene.people("alice")
     a = await alice.connect(syncToken="from-somewhere-else")
