@@ -42,7 +42,9 @@ class Limits(msgspec.Struct, frozen=True):
     window: Annotated[int, _positive("Unacknowledged message frames on one connection.")] = 256
     page: Annotated[int, _positive("Messages on a page of history when the client names no limit.")] = 50
     max_page: Annotated[int, _positive("Most messages on a page of history.")] = 200
-    hello_timeout_s: Annotated[float, _positive("Seconds a new connection has for its hello.")] = 10.0
+    hello_timeout_s: Annotated[
+        float, _positive("Seconds a new connection has for its hello, and an HTTP request for its head.")
+    ] = 10.0
     heartbeat_interval_s: Annotated[
         float, _positive("Seconds without bytes from a client before the server pings.")
     ] = 30.0
@@ -74,6 +76,12 @@ class Limits(msgspec.Struct, frozen=True):
     contacts_per_user: Annotated[int, _positive("Contacts, and likewise blocks, of one account.")] = 10_000
     watermarks_query: Annotated[int, _positive("Conversations in one watermarks query.")] = 200
     max_connections: Annotated[int, _positive("Open connections of one gateway process.")] = 50_000
+    http_request_s: Annotated[
+        float,
+        _positive(
+            "Seconds in which 4 KiB of an HTTP request's body must come, or of an answer be taken; else it ends."
+        ),
+    ] = 30.0
     http_body_bytes: Annotated[int, _positive("Largest body of an HTTP request, in bytes.")] = 1024 * 1024
     poll_wait_ms: Annotated[int, _positive("Longest wait of one long poll, in ms.")] = 30_000
     poll_lapse_s: Annotated[float, _positive("Seconds after the last poll when a long-polling session lapses.")] = 60.0
