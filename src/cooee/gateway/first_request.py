@@ -3,9 +3,9 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from cooee.domain.errors import CooeeError, ErrorCode, unavailable
+from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, unavailable
 from cooee.gateway.handshake import refusal, wants_websocket
-from cooee.protocol.request_head import END, MAX_HEAD, BadHead, RequestHead, parse_head
+from cooee.protocol.request_head import END, MAX_HEAD, BadHead, RequestHead, is_hopeless, parse_head
 
 if TYPE_CHECKING:
     from cooee.gateway.server import FrontServer
@@ -51,6 +51,8 @@ class FirstRequest(asyncio.BufferedProtocol):
         self._head += self._server.shared.view[:nbytes]
         end = self._head.find(END)
         if end < 0 and len(self._head) <= MAX_HEAD:
+            if is_hopeless(self._head):
+                self._refuse(400, bad_frame("not an HTTP/1.1 request"))
             return
         if not 0 <= end <= MAX_HEAD:
             self._refuse(431, CooeeError(ErrorCode.TOO_LARGE, f"request heads have at most {MAX_HEAD} bytes"))

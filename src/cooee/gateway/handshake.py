@@ -23,6 +23,8 @@ def refusal_of(head: RequestHead, origins: Origins) -> tuple[int, CooeeError] | 
     headers = head.headers
     if head.method != "GET" or head.version != "1.1" or not head.has_token("connection", "upgrade"):
         return 400, bad_frame("this is not a WebSocket handshake")
+    if "transfer-encoding" in headers or headers.get("content-length", "0") != "0":
+        return 400, bad_frame("a WebSocket handshake has no body")
     if headers.get("sec-websocket-version") != "13":
         return 426, bad_frame("the WebSocket version must be 13")
     if not is_valid_key(headers.get("sec-websocket-key", "")):

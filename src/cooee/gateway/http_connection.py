@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_S = 65
 """Longer than what proxies keep a connection, so that the proxy closes first."""
-BODY_PERIOD_S = 30.0
-MIN_BODY_BYTES = 4096
-"""What must arrive of an unfinished body in each period."""
-STALLED_S = 30.0
-"""How long a client may take nothing of what is sent to it."""
+MIN_BYTES = 4096
+"""What must come of an unfinished body, or be taken of an answer, in each ``limits.http_request_s``."""
 UNREAD_BODY_S = 5.0
 """How long the rest of a body may still come after the request was answered (and is ignored)."""
+MAX_PIPELINED = 32
+"""Requests of one connection that wait for the answer before theirs; one more ends it after those."""
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class _Part(Enum):
@@ -56,6 +56,8 @@ class HttpConnection(HttpToolsProtocol):
         self._fields_bytes = 0
         self._too_large = False
         self._deaf = False
+        self._parsing_on = False
+        self._unsent = 0
         self._progress: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
 
@@ -64,6 +66,7 @@ class HttpConnection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take the connection."""
         self._front.connections.add(self)
+        transport.set_write_buffer_limits(high=0)  # the least that a client does not take starts its time
         super().connection_made(transport)
         self.client = ("unix" if self._administrative else peer_of(transport), 0)
 
@@ -79,13 +82,10 @@ class HttpConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._part_bytes += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self._upgrade(data[upgrade.args[0] :])
-                return
+            self._parse(data)
         except httptools.HttpParserError:
             self._fail()
+        if self._deaf:
             return
         if self._part is not _Part.NOTHING and self._part_bytes > MAX_HEAD:
             self._too_large = True
@@ -97,7 +97,7 @@ class HttpConnection(HttpToolsProtocol):
         """Wait until the client takes what was sent, but not for ever."""
         super().pause_writing()
         if self._stall is None:
-            self._stall = self.loop.call_later(STALLED_S, self.abort)
+            self._watch_answer()
 
     def resume_writing(self) -> None:
         """Go on."""
@@ -117,17 +117,23 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a head."""
+        if self._parsing_on:
+            return
         super().on_message_begin()
         self._owe(_Part.HEAD)
         self._fields_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the target."""
+        if self._parsing_on:
+            return
         self._count(url)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; a trailer is counted and dropped."""
+        if self._parsing_on:
+            return
         self._count(name)
         self._count(value)
         if self._part is _Part.HEAD:
@@ -138,6 +144,9 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request; its client is who a trusted proxy says."""
+        if self._parsing_on:
+            return
+        self._check_head()
         self._owe(_Part.BODY)
         if not self._administrative:
             self.scope["client"] = (self._front.addresses.of(peer_of(self.transport), self._head().headers), 0)
@@ -151,6 +160,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the client owes nothing more."""
+        if self.parser.should_upgrade() and not self._should_upgrade() and self._framing():
+            return  # only for llhttp: see `_parse_on`
         self._owe(_Part.NOTHING)
         super().on_message_complete()
 
@@ -162,6 +173,46 @@ class HttpConnection(HttpToolsProtocol):
             self._progress = self.loop.call_later(UNREAD_BODY_S, self.transport.close)
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+            else:
+                return
+            if self._should_upgrade():
+                self._upgrade(data)
+                return
+            self._parse_on()
+
+    def _parse_on(self) -> None:
+        """Go on behind an upgrade that is not for us: a server may ignore it (RFC 9110 §7.8), and clients ask for h2c.
+
+        llhttp takes all that follows for the other protocol, the request's body too, and would then take the body for
+        the next request. So a new parser is told how the body is framed.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's, for pipelined requests
+        framing = self._framing()
+        if framing:
+            self._parsing_on = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
+            self._parsing_on = False
+
+    def _framing(self) -> bytes:
+        """Return the headers that say where the request's body ends."""
+        return b"".join(b"%b: %b\r\n" % (name, value) for name, value in self.headers if name in _FRAMING)
+
+    def _check_head(self) -> None:
+        """Hold a later request to what `parse_head` demands of the first, where llhttp is more lenient."""
+        version = self.parser.get_http_version()
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if version not in {"1.0", "1.1"} or hosts > 1 or (version == "1.1" and not hosts):
+            raise ValueError("not an HTTP/1.1 request")
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError("too many requests at once")
 
     @property
     def _busy(self) -> bool:
@@ -191,11 +242,22 @@ class HttpConnection(HttpToolsProtocol):
     def _look(self) -> None:
         """End the connection when too little has come, unless the client waits for us, too."""
         waits = self.flow.read_paused or (self._part is _Part.HEAD and self._busy)
-        if waits or self._body_bytes >= MIN_BODY_BYTES:
+        if waits or self._body_bytes >= MIN_BYTES:
             self._body_bytes = 0
-            self._progress = self.loop.call_later(BODY_PERIOD_S, self._look)
+            self._progress = self.loop.call_later(self._front.settings.limits.http_request_s, self._look)
         else:
             self.abort()
+
+    def _watch_answer(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stall = self.loop.call_later(self._front.settings.limits.http_request_s, self._look_at_answer)
+
+    def _look_at_answer(self) -> None:
+        """End the connection when the client has taken too little."""
+        if self.transport.get_write_buffer_size() > self._unsent - MIN_BYTES:
+            self.abort()
+        else:
+            self._watch_answer()
 
     def _fail(self) -> None:
         """Refuse what is no request. What came before it is still answered; its own half-read request is dropped."""
@@ -225,14 +287,15 @@ class HttpConnection(HttpToolsProtocol):
 
     def _upgrade(self, early: bytes) -> None:
         """Take a handshake that came on a connection that had served HTTP before."""
+        self._deaf = True
         if self._busy:
-            self._deaf = True
             self.shutdown()
             return
         problem = self._front.upgrade(self.transport, self._head(), early)
         if problem is None:
             self.connections.discard(self)
             self._forget()
+            self.parser = None  # type: ignore[assignment]  # it refers to us
         else:
             self._refuse(*problem)
 

@@ -42,7 +42,7 @@ def parse_head(data: bytes) -> RequestHead:
     """Parse a whole head, without its last empty line.
 
     Raises:
-        BadHead: with 400 or 431.
+        BadHead: with 400, also when there is not one Host (RFC 9112 §3.2), or 431.
     """
     lines = data.decode("latin-1").split("\r\n")
     if len(lines) > MAX_HEADERS + 1:
@@ -56,5 +56,14 @@ def parse_head(data: bytes) -> RequestHead:
         if not colon or _TOKEN.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
             raise BadHead(400, "a header is malformed")
         key = name.lower()
+        if key == "host" and key in headers:
+            raise BadHead(400, "there are two Host headers")
         headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
+    if match[3] == "1" and "host" not in headers:
+        raise BadHead(400, "the Host header is missing")
     return RequestHead(match[1], match[2], headers, f"1.{match[3]}")
+
+
+def is_hopeless(data: bytes) -> bool:
+    """Tell whether the beginning of a head can be refused without its end: no method, or a line ends without CR."""
+    return not b"A" <= data[:1] <= b"Z" or data.count(b"\n") != data.count(b"\r\n")

@@ -182,7 +182,9 @@ class TestBadRequests:
 
 
 class TestSlowness:
-    @pytest.mark.parametrize("rest", [b"GET /b HTTP/1.1\r\nHost:", b"POST /b HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc"])
+    @pytest.mark.parametrize(
+        "rest", [b"GET /b HTTP/1.1\r\nHost:", b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nabc"]
+    )
     async def test_a_later_request_must_come_in_time(self, new_front: NewFront, rest: bytes) -> None:
         front = await new_front(limits={"hello_timeout_s": 0.05})
         async with await front.raw() as raw:
@@ -191,11 +193,8 @@ class TestSlowness:
             raw.send(rest)
             assert await raw.rest() == b""
 
-    async def test_a_long_body_may_take_its_time_as_long_as_it_comes(
-        self, new_front: NewFront, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(http_connection, "BODY_PERIOD_S", 0.2)
-        front = await new_front(limits={"hello_timeout_s": 0.2})
+    async def test_a_long_body_may_take_its_time_as_long_as_it_comes(self, new_front: NewFront) -> None:
+        front = await new_front(limits={"hello_timeout_s": 0.2, "http_request_s": 0.2})
         async with await front.raw() as raw:
             raw.send(b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n")
             for _ in range(20):
@@ -230,10 +229,8 @@ class TestSlowness:
             raw.send(b"\r\n")
             assert await raw.rest() == b""
 
-    async def test_a_client_that_does_not_take_its_answer_is_dropped(
-        self, front: Front, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(http_connection, "STALLED_S", 0.1)
+    async def test_a_client_that_does_not_take_its_answer_is_dropped(self, new_front: NewFront) -> None:
+        front = await new_front(limits={"http_request_s": 0.1})
         async with await front.raw() as raw:
             raw.reader._transport.pause_reading()  # type: ignore[attr-defined]
             raw.send(get("/large") + get("/large"))

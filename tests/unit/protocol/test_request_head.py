@@ -2,7 +2,7 @@
 
 import pytest
 
-from cooee.protocol.request_head import MAX_HEADERS, BadHead, parse_head
+from cooee.protocol.request_head import MAX_HEADERS, BadHead, is_hopeless, parse_head
 
 
 def test_a_usual_head() -> None:
@@ -18,6 +18,7 @@ def test_a_usual_head() -> None:
 
 def test_the_version_is_told() -> None:
     assert parse_head(b"GET / HTTP/1.0").version == "1.0"
+    assert parse_head(b"GET / HTTP/1.1\r\nHost:").version == "1.1"
 
 
 @pytest.mark.parametrize(
@@ -33,14 +34,16 @@ def test_the_version_is_told() -> None:
         b"GET /\x00 HTTP/1.1",
         b"GET /\xff HTTP/1.1",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET / HTTP/1.1\r\nno colon",
-        b"GET / HTTP/1.1\r\n: no name",
-        b"GET / HTTP/1.1\r\nname : value",
-        b"GET / HTTP/1.1\r\nname: value\r\n folded",
-        b"GET / HTTP/1.1\r\nname: a\nother: b",
-        b"GET / HTTP/1.1\r\nname: a\rb",
-        b"GET / HTTP/1.1\r\nname: a\x00b",
+        b"GET / HTTP/1.1\r\nHost: x\r\nno colon",
+        b"GET / HTTP/1.1\r\nHost: x\r\n: no name",
+        b"GET / HTTP/1.1\r\nHost: x\r\nname : value",
+        b"GET / HTTP/1.1\r\nHost: x\r\nname: value\r\n folded",
+        b"GET / HTTP/1.1\r\nHost: x\r\nname: a\nother: b",
+        b"GET / HTTP/1.1\r\nHost: x\r\nname: a\rb",
+        b"GET / HTTP/1.1\r\nHost: x\r\nname: a\x00b",
         b"GET / HTTP/1.1\nname: a",
+        b"GET / HTTP/1.1",
+        b"GET / HTTP/1.1\r\nHost: x\r\nhost: x",
     ],
 )
 def test_what_is_refused(head: bytes) -> None:
@@ -51,7 +54,14 @@ def test_what_is_refused(head: bytes) -> None:
 
 def test_so_many_headers_and_no_more() -> None:
     line = b"\r\na: b"
-    assert len(parse_head(b"GET / HTTP/1.1" + line * MAX_HEADERS).headers) == 1
+    assert len(parse_head(b"GET / HTTP/1.1\r\nHost: x" + line * (MAX_HEADERS - 1)).headers) == 2
     with pytest.raises(BadHead) as caught:
         parse_head(b"GET / HTTP/1.1" + line * (MAX_HEADERS + 1))
     assert caught.value.status == 431
+
+
+def test_a_head_that_cannot_become_one_is_known_early() -> None:
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nname: value\r\n\r\n"
+    assert not any(is_hopeless(head[:length]) for length in range(1, len(head) + 1))
+    for beginning in (b"\x16\x03\x01", b"get", b"\r\n", b" GET", b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\r\na: b\n\r"):
+        assert is_hopeless(beginning)
