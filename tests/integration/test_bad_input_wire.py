@@ -302,6 +302,12 @@ async def test_a_request_cut_off_is_no_trouble(scene: Scene) -> None:
     assert await scene.http("GET", "/healthz") == {"status": "ok"}
 
 
+async def test_a_ping_is_answered_with_its_payload(scene: Scene) -> None:
+    _, _, a, _ = await two(scene)
+    await asyncio.gather(*[await a.socket.ping(f"ping {n}") for n in range(20)])
+    await a.settle()
+
+
 async def test_a_close_is_answered(scene: Scene) -> None:
     _, _, a, _ = await two(scene)
     await a.socket.close(1000, "bye")

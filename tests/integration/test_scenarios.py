@@ -177,6 +177,27 @@ async def test_a_client_that_never_acknowledges_gets_at_most_a_window(scene: Sce
     assert sorted({number for number in numbers(await b.messages(8)) if number > 32}) == list(range(33, 41))
 
 
+async def test_the_window_is_the_connections_not_the_conversations(scene: Scene) -> None:
+    bob, *others = await scene.people("bob", "a", "c", "d")
+    b = await bob.ready()
+    peers = [await other.ready() for other in others]
+    for n in range(10):
+        for other, peer in zip(others, peers, strict=True):
+            await peer.say(dm(other, bob), str(n))
+    await b.messages(32)  # with the first resend
+    seen = {(one["conversationId"], one["sequenceNumber"]) for one in b.log if one["type"] == "message"}
+    assert len(seen) == 16
+    heads = {other: max(number for chat, number in seen if chat == dm(other, bob)) for other in others}
+    while sum(heads.values()) < 30:
+        for other in others:
+            await b.ask("received", conversationId=dm(other, bob), sequenceNumber=heads[other])
+        message = await b.expect("message")
+        for other in others:
+            if message["conversationId"] == dm(other, bob):
+                assert message["sequenceNumber"] <= heads[other] + 1
+                heads[other] = max(heads[other], message["sequenceNumber"])
+
+
 async def test_notes_to_self_reach_the_other_devices(scene: Scene) -> None:
     (alice,) = await scene.people("alice")
     chat = dm(alice, alice)

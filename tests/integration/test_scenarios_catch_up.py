@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.conftest import NewScene, NewServer
 from tests.integration.peers import Frame, Peer, Refused
 from tests.integration.scene import Person, Scene, dm, numbers
 
@@ -165,6 +166,31 @@ async def test_history_is_paged_both_ways_with_what_it_covers(scene: Scene) -> N
     assert (end["messages"], end["complete"]) == ([], True)
     beginning = await page(before=1)
     assert (beginning["messages"], beginning["complete"]) == ([], True)
+
+
+async def test_pages_of_large_messages_are_shorter_and_still_cover_everything(scene: Scene) -> None:
+    alice, bob = await scene.people("alice", "bob")
+    chat = dm(alice, bob)
+    a = await alice.ready()
+    for n in range(25):
+        await a.say(chat, f"{n:05}" + "x" * 49_000)
+    seen: list[int] = []
+    pages, complete = 0, False
+    while not complete:
+        page = await a.ask("fetch", conversationId=chat, after=len(seen), limit=200)
+        assert page["coveredFrom"] == len(seen) + 1
+        seen += numbers(page["messages"])
+        assert page["coveredThrough"] == len(seen)
+        pages, complete = pages + 1, page["complete"]
+    assert (seen, pages > 1) == (list(range(1, 26)), True)
+    before = 26
+    while before > 1:
+        page = await a.ask("fetch", conversationId=chat, before=before, limit=200)
+        assert page["coveredThrough"] == before - 1
+        assert page["messages"]
+        before = page["coveredFrom"]
+    b = await bob.connect()
+    assert of(await catch_up(b), chat) == list(range(1, 26))
 
 
 async def test_a_message_is_deleted_for_everyone(scene: Scene) -> None:
@@ -334,6 +360,24 @@ async def test_blobs_reach_their_device_in_order_until_acknowledged(scene: Scene
     await b.leave()
     b = await bob.ready()
     assert [one["content"] for one in b.take("to_device")] == ["unacknowledged"]
+
+
+async def test_the_queue_of_a_device_is_bounded(new_scene: NewScene, new_server: NewServer) -> None:
+    limits = {"LIMITS_TO_DEVICE_QUEUED_MESSAGES": "5", "LIMITS_TO_DEVICE_QUEUED_BYTES": "100"}
+    scene = new_scene(new_server(**limits))
+    alice, bob = await scene.people("alice", "bob")
+    a = await alice.ready()
+    await a.say(dm(alice, bob), "hello")
+    await with_blobs(alice, a, [(bob, f"{n}") for n in range(4)], "1")
+    refused = await with_blobs(alice, a, [(bob, "4"), (bob, "5")], "2")
+    assert (refused["code"], refused["retryable"]) == ("rate_limited", True)
+    assert refused["retryAfterMs"] > 0
+    b = await bob.ready()
+    got = [await b.expect("to_device") for _ in range(4)]
+    assert [one["content"] for one in got] == ["0", "1", "2", "3"]
+    await b.ask("to_device.received", sequenceNumber=got[-1]["sequenceNumber"])
+    assert (await with_blobs(alice, a, [(bob, "4"), (bob, "5")], "2"))["type"] == "ack"
+    assert (await with_blobs(alice, a, [(bob, "x" * 200)], "3"))["code"] == "rate_limited"
 
 
 async def test_blobs_go_only_to_devices_one_may_write_to(scene: Scene) -> None:

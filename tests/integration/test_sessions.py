@@ -38,6 +38,23 @@ async def test_both_transports_replace_each_other(scene: Scene) -> None:
     await newer.settle()
 
 
+async def test_of_many_connections_at_once_exactly_one_stays(scene: Scene) -> None:
+    alice, bob = await scene.people("alice", "bob")
+    peers = [await scene.peer(alice.http).open() for _ in range(4)]
+    peers += await asyncio.gather(*(scene.peer(alice.http).open() for _ in range(3)))
+
+    async def only_one() -> bool:
+        return sum(not peer.is_closed for peer in peers) == 1
+
+    await scene.until(only_one)
+    assert {(await peer.closed()).code for peer in peers if peer.is_closed} == {4009}
+    (alive,) = [peer for peer in peers if not peer.is_closed]
+    b = await bob.ready()
+    await b.say(dm(alice, bob), "hello")
+    assert (await alive.expect("message"))["content"] == "hello"
+    assert await scene.metric(LIVE) >= 2
+
+
 async def test_revoked_devices_are_closed_for_good(scene: Scene) -> None:
     (alice,) = await scene.people("alice")
     lost = await alice.log_in()
@@ -256,6 +273,32 @@ async def test_a_second_poll_ends_the_first_with_no_frames(scene: Scene) -> None
     answer = await peer.post(body % (number + 2, '{"type":"ping","ref":"p"}'))
     assert [frame["ref"] for frame in answer["frames"]] == ["p"]
     assert (await waiting)["frames"] == []
+
+
+async def test_a_repeated_poll_takes_over_from_the_one_that_waits(scene: Scene) -> None:
+    alice, peer = await poller(scene)
+    (bob,) = await scene.people("bob")
+    first = await peer.poll([json.dumps({"type": "hello", "token": alice.http.token})])
+    session, number, acked = first["session"], 1, 0
+    while "caught_up" not in [frame["type"] for frame in first["frames"]]:
+        number, acked = number + 1, first["answerNumber"]
+        first = await peer.post(f'{{"session":"{session}","requestNumber":{number},"ack":{acked},"waitMs":9000}}')
+    body = (
+        f'{{"session":"{session}","requestNumber":{number + 1},"ack":{first["answerNumber"]},"waitMs":30000,'
+        '"frames":[{"type":"ping","ref":"p"}]}'
+    )
+    pong = await peer.post(body)
+    assert [frame["ref"] for frame in pong["frames"]] == ["p"]
+    body = f'{{"session":"{session}","requestNumber":{number + 2},"ack":{pong["answerNumber"]},"waitMs":30000}}'
+    lost = asyncio.create_task(peer.post(body))
+    await scene.until(lambda: scene.reaches("cooee_polls", 1))
+    again = asyncio.create_task(peer.post(body))
+    done, _ = await asyncio.wait({lost, again}, return_when=asyncio.FIRST_COMPLETED)
+    assert [one.result()["frames"] for one in done] == [[]]
+    b = await bob.ready()
+    await b.say(dm(alice, bob), "hello")
+    answers = await asyncio.gather(lost, again)
+    assert sorted(len(one["frames"]) for one in answers) == [0, 1]
 
 
 async def test_a_polling_session_is_its_devices_alone(scene: Scene) -> None:
