@@ -194,9 +194,9 @@ async def test_the_websocket_comes_back_without_loss_or_double(tmp_path: Path) -
     refused = Wire(refuse=TransportRefused("status 403"))
     polling, websocket = Wire("longpoll"), Wire()
     async with scene(tmp_path, refused, polling, websocket, probe_ms=1) as here:
-        await here.online()
+        await here.until(lambda event: isinstance(event, ConnectionState) and event.transport == "longpoll")
         polling.push(said(1))
-        assert (await here.online()).transport == "websocket"
+        await here.until(lambda event: isinstance(event, ConnectionState) and event.transport == "websocket")
         websocket.push(said(1), said(2))
         await here.message(2)
         assert polling.closed
