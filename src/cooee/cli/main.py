@@ -21,6 +21,7 @@ _COMMANDS = {
     "login": ("cooee.cli.account", "login", "Log in on a server."),
     "logout": ("cooee.cli.account", "logout", "Log out and forget the token."),
     "whoami": ("cooee.cli.account", "whoami", "Say who is logged in, and where."),
+    "chat": ("cooee.cli.chat", "chat", "Chat, full screen."),
     "send": ("cooee.cli.send", "send", "Send a message."),
     "listen": ("cooee.cli.listen", "listen", "Show what arrives, and ticks as they change."),
     "history": ("cooee.cli.conversations", "history", "Show a conversation."),

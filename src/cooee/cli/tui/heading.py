@@ -1,0 +1,87 @@
+"""The lines around the chat: who one is, the head of the chat, the status line, what is answered. Pure."""
+
+from datetime import datetime
+
+from cooee.cli.tui.book import Book, connection_line
+from cooee.cli.tui.items import Bubble
+from cooee.cli.tui.palette import Line, Span
+from cooee.cli.tui.rows import typing_text
+from cooee.cli.tui.text import cells, clip, last_seen, one_line, several
+
+
+def me_line(book: Book, now: datetime) -> Line:
+    """Return whose chats these are, and how many messages are unread."""
+    unread = book.unread(int(now.timestamp() * 1000))
+    name = Span(book.me, "text", "list", bold=True)
+    return (name, Span(f"  {unread:,} unread", "accent", "list")) if unread else (name,)
+
+
+def archive_line(book: Book, *, archived: bool) -> Line:
+    """Return the line below the list."""
+    if archived:
+        return (Span("Archive · Z: back to the list", "accent", "list"),)
+    return (Span(f"{book.archived:,} archived · Z", "muted", "list"),) if book.archived else ()
+
+
+def empty_list(book: Book, *, archived: bool) -> str:
+    """Return what stands in an empty list."""
+    if archived:
+        return "Nothing is archived."
+    return "No chats yet; Ctrl-N begins one." if book.loaded else "Loading…"
+
+
+def chat_line(book: Book, chat: str, now: datetime, width: int) -> Line:
+    """Return the head of a chat: its name on the left, and on the right who is there or types."""
+    state = chat_state(book, chat, now)
+    peer = book.peer(chat)
+    name = book.name(chat)
+    handle = f"  @{peer}" if peer and peer not in (name, book.me) else ""
+    ink = "success" if book.typing(chat) or book.online(chat) else "muted"
+    state = clip(state, max(width // 2, 10))
+    name = clip(name, max(width - cells(state) - cells(handle) - 2, 8))
+    space = max(width - cells(name) - cells(handle) - cells(state), 1)
+    return Span(name, bold=True), Span(handle, "muted"), Span(" " * space), Span(state, ink)
+
+
+def chat_state(book: Book, chat: str, now: datetime) -> str:
+    """Return who types, is there, or was there last; in a group how many members there are."""
+    typing = book.typing(chat)
+    peer = book.peer(chat)
+    if typing:
+        return typing_text(typing, bool(peer))
+    view = book.view(chat)
+    if not peer:
+        if view.left:
+            return "you are no longer in this group"
+        return several(len(view.members), "member") if view.members else "group"
+    if peer == book.me:
+        return ""
+    if book.online(chat):
+        return "● online"
+    presence = book.presence.get(peer)
+    return last_seen(presence.last_seen, now) if presence is not None else ""
+
+
+def status_line(book: Book, *, chat: bool, ended: bool) -> Line:
+    """Return the last line: how the connection stands when it is not there, else what can be done."""
+    text = connection_line(book.connection, book.queued)
+    if text:
+        return (Span(text, "danger" if ended else "accent", "raised", bold=True),)
+    keys = "F1 help · Ctrl-K jump · Ctrl-N new · Ctrl-F search"
+    waiting = f"Sending {several(book.queued, 'message')} · " if book.queued else ""
+    return (Span(f"{waiting}{keys}{' · Ctrl-O details' if chat else ''} · Ctrl-Q quit", "muted", "raised"),)
+
+
+def more_text(unread: int) -> str:
+    """Return the way back to the end."""
+    return f"↓ {several(unread, 'new message')} · End" if unread else "↓ newest · End"
+
+
+def reply_line(bubble: Bubble) -> Line:
+    """Return what is being answered."""
+    who = "yourself" if bubble.own else one_line(bubble.sender)
+    return (
+        Span(f"Reply to {who}: ", "accent", "raised"),
+        Span(one_line(bubble.content), "muted", "raised"),
+        Span("  Esc: not", "muted", "raised"),
+    )
