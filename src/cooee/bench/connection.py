@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from cooee.bench.figures import Progress, no_progress
 from cooee.protocol import websocket
 from cooee.protocol.codec import encode
 from cooee.protocol.frames import Hello
@@ -19,12 +21,22 @@ _KEY = b"\x00\x00\x00\x00"
 """Load over loopback need not hide its bytes from proxies; a zero mask costs the server what any mask costs."""
 
 
+MAX_SOCKETS = 19_000
+"""Connections of one process, on either side: what remains of 20,000 files."""
+PER_ADDRESS = 15_000
+"""Connections from one source address: the system gives some 28,000 ports, and closed ones rest for a minute."""
+CONNECT_AT_ONCE = 256
+
+OnFrame = Callable[["LoadConnection", bytes], None]
+"""Takes a frame that is no part of the opening."""
+
+
 class LoadConnection(asyncio.Protocol):
     """One device's connection. Frames to send leave in one write per loop turn, like a good client's."""
 
     __slots__ = ("_head", "_loop", "_out", "_parser", "_token", "_transport", "closed", "on_frame", "welcomed")
 
-    def __init__(self, token: str, on_frame: Callable[["LoadConnection", bytes], None]) -> None:
+    def __init__(self, token: str, on_frame: OnFrame) -> None:
         self._token = token
         self.on_frame = on_frame
         self._loop = asyncio.get_running_loop()
@@ -95,16 +107,51 @@ class LoadConnection(asyncio.Protocol):
             self.welcomed.set_exception(ConnectionError(reason))
 
 
-async def connect(url: str, token: str, on_frame: Callable[[LoadConnection, bytes], None]) -> LoadConnection:
-    """Connect, say hello and catch up.
+async def connect(url: str, token: str, on_frame: OnFrame, source: str | None = None) -> LoadConnection:
+    """Connect, say hello and catch up. ``source`` is the address to come from.
 
     Raises:
         ConnectionError: the server refused.
     """
     place = urlsplit(url)
     _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: LoadConnection(token, on_frame), place.hostname or "127.0.0.1", place.port or 80
+        lambda: LoadConnection(token, on_frame),
+        place.hostname or "127.0.0.1",
+        place.port or 80,
+        local_addr=(source, 0) if source else None,
     )
     if connection.welcomed is not None:
         await connection.welcomed
     return connection
+
+
+async def connect_all(
+    url: str,
+    tokens: Sequence[str],
+    on_frame: OnFrame,
+    *,
+    at_once: int = CONNECT_AT_ONCE,
+    progress: Progress = no_progress,
+    what: str = "Connecting",
+) -> list[LoadConnection]:
+    """Connect all, some at the same time, from as many loopback addresses as their ports need; in the order given.
+
+    Raises:
+        ConnectionError: the server refused one.
+    """
+    gate = asyncio.Semaphore(at_once)
+    done = itertools.count(1)
+    loopback = (urlsplit(url).hostname or "").startswith("127.")
+
+    async def one(index: int) -> LoadConnection:
+        source = f"127.0.0.{1 + index // PER_ADDRESS}" if loopback else None
+        async with gate:
+            connection = await connect(url, tokens[index], on_frame, source)
+        progress(what, next(done), len(tokens))
+        return connection
+
+    return list(await asyncio.gather(*map(one, range(len(tokens)))))
+
+
+def ignore(_connection: LoadConnection, _payload: bytes) -> None:
+    """Take a frame that nobody waits for."""

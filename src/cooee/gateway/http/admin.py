@@ -174,7 +174,7 @@ ADMIN_ROUTES: tuple[Route, ...] = (
         errors=(ErrorCode.CONFLICT,),
     ),
     _with(
-        _route("POST", f"{_USERS}/bulk", enrol_users, "Open accounts without a password, each with a logged-in device."),
+        _route("POST", f"{_USERS}/bulk", enrol_users, "Open accounts without a password, each with a device."),
         status=201,
         request=admin.EnrolUsers,
         response=admin.EnrolledUsers,
