@@ -69,7 +69,9 @@ def records(draw: st.DrawFn) -> LogRecord:
 
 
 updates = st.builds(
-    lambda conversation, device, received, read: CursorUpdate(conversation, device.user_id, device.device_id, received, read),
+    lambda conversation, device, received, read: CursorUpdate(
+        conversation, device.user_id, device.device_id, received, read
+    ),
     conversations,
     devices,
     numbers,
@@ -88,6 +90,7 @@ class Pair(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = Path(tempfile.mkdtemp(prefix="cooee-model-"))
         self.now_ms = START_MS
+        self.ended: set[DeviceRef] = set()
         self.changes = 0
         self.told: dict[str, list[Message]] = {"memory": [], "sqlite": []}
         self.memory = MemoryStore()
@@ -191,10 +194,13 @@ class Pair(RuleBasedStateMachine):
 
     @rule(device=devices)
     def start_device(self, device: DeviceRef) -> None:
-        self.both(lambda store: store.cursors.start_device(device))
+        """A device begins once: after its end its id is never used again (`ports.devices`)."""
+        if device not in self.ended:
+            self.both(lambda store: store.cursors.start_device(device))
 
     @rule(gone=st.lists(devices, min_size=1, max_size=2, unique=True))
     def forget_devices(self, gone: list[DeviceRef]) -> None:
+        self.ended.update(gone)
         self.both(lambda store: store.cursors.forget_devices(gone))
 
     @rule(step=steps_ms)
