@@ -3,6 +3,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Most of the whole-server tests wait for sockets and timers, so more of them than there are cores run side by side.
+TEST_PROCESSES ?= 4
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -22,7 +24,7 @@ run: $(RUNTIME) ## set up and start the server on http://127.0.0.1:8080 (flags: 
 	@exec $(BIN)/cooee serve $(ARGS)
 
 test: static ## set up and prove everything: what check does, and the contract and integration tests
-	@$(PYTEST) tests --hypothesis-profile=ci
+	@$(PYTEST) tests -n $(TEST_PROCESSES) --hypothesis-profile=ci
 
 check: static ## set up and check in under a minute: format, lint, types, arrows, unit and property tests
 	@$(PYTEST) tests/unit $(wildcard tests/property) --hypothesis-profile=fast
