@@ -1,6 +1,8 @@
 """The one file of the embedded profile: opened, checked and migrated; one writer thread, a few readers."""
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +19,7 @@ from cooee.adapters.sqlite.writer import WriterThread, as_refusal
 from cooee.domain.errors import unavailable
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _CHECK_ALWAYS_BELOW = 64 * 1024 * 1024
 """A file up to this size (bytes) is checked at every start; a larger one only after an unclean end."""
@@ -231,6 +234,7 @@ def close_file(connection: apsw.Connection) -> None:
     try:
         connection.execute("REPLACE INTO meta VALUES ('clean', 1)")
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    except apsw.Error:
-        pass
-    connection.close()
+    except apsw.Error as error:
+        _log.warning("the data file could not be closed cleanly; the next start checks it: %s", error)
+    with contextlib.suppress(apsw.Error):  # a last attempt to copy the log, which may fail like the first
+        connection.close()
