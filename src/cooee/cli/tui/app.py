@@ -8,9 +8,9 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.events import Click, Resize
-from textual.widgets import Static, TextArea
+from textual.widgets import TextArea
 
 from cooee.cli.errors import explained
 from cooee.cli.tui import heading
@@ -19,14 +19,13 @@ from cooee.cli.tui.conversation_list import ConversationList
 from cooee.cli.tui.deeds import Deeds
 from cooee.cli.tui.dialogs import Help
 from cooee.cli.tui.finding import Jump, Search
-from cooee.cli.tui.items import Bubble
 from cooee.cli.tui.memory import Remembered, remember
 from cooee.cli.tui.message_list import MessageList
-from cooee.cli.tui.paint import palette_of, text_of, theme_of
-from cooee.cli.tui.palette import DARK, LIGHT, PALETTES, Line
+from cooee.cli.tui.paint import palette_of, theme_of
+from cooee.cli.tui.palette import DARK, LIGHT, PALETTES
+from cooee.cli.tui.panes import Bar, ChatPane, ListPane
 from cooee.cli.tui.session import Session
 from cooee.client import CooeeClientError
-from cooee.domain.ids import is_direct
 
 _FRAME_S = 0.04
 _MINUTE_S = 20.0
@@ -65,45 +64,29 @@ class ChatApp(App[None]):
         self._first_chat = chat
         self.book = session.book
         self.deeds = Deeds(self, session)
-        self.reply: Bubble | None = None
-        self.archive = False
+        self.left = ListPane(session, colour=not self.no_color)
+        self.right = ChatPane(session, colour=not self.no_color)
+        self.status = Bar(id="status")
         for palette in PALETTES.values():
             self.register_theme(theme_of(palette))
         self.theme = remembered.theme if remembered.theme in PALETTES else DARK.name
         self._remembered = remembered
         self._stale = True
-        self._shown_chat = ""
         self._seen = 0
-
-    @property
-    def colour(self) -> bool:
-        """Whether colour alone may say something."""
-        return not self.no_color
 
     # --- building
 
     def compose(self) -> ComposeResult:
         """Make the panes."""
         with Horizontal(id="panes"):
-            with Vertical(id="left"):
-                yield Static(id="me")
-                yield ConversationList(self.book, colour=self.colour, id="list")
-                yield Static(id="archive")
-            with Vertical(id="right"):
-                yield Static(id="header")
-                yield MessageList(colour=self.colour, id="messages")
-                yield Static(id="more")
-                yield Static(id="reply")
-                yield Composer(id="composer")
-        yield Static(id="status")
+            yield self.left
+            yield self.right
+        yield self.status
 
     def on_mount(self) -> None:
         """Follow the session."""
         self.session.changed = self.change
-        self.listing = self.query_one(ConversationList)
-        self.messages = self.query_one(MessageList)
-        self.composer = self.query_one(Composer)
-        self.listing.focus()
+        self.left.rows.focus()
         self.run_worker(self.session.follow(), group="follow", exit_on_error=True)
         self.run_worker(self._load(), group="load")
         self.set_interval(_FRAME_S, self.repaint)
@@ -133,71 +116,28 @@ class ChatApp(App[None]):
             return
         self._stale = False
         now = datetime.now().astimezone()
-        book, chat = self.book, self.session.chat
-        order = book.listed(archived=self.archive)
-        self.listing.show(order, chat, heading.empty_list(book, archived=self.archive))
-        self._say("#me", heading.me_line(book, now))
-        self._say("#archive", heading.archive_line(book, archived=self.archive))
-        self._say("#status", heading.status_line(book, chat=bool(chat), ended=self.session.ended is not None))
-        self.query_one("#right").set_class(not chat, "-empty")
-        if not chat:
-            if self._shown_chat or not self.messages.blocks.items:
-                self.messages.clear("Choose a chat, or press Ctrl-N to begin one.")
-            self._shown_chat = ""
-            return
-        self._say("#header", heading.chat_line(book, chat, now, self.query_one("#header").size.width))
-        self._paint_chat(chat, now)
-
-    def _paint_chat(self, chat: str, now: datetime) -> None:
-        timeline = self.session.timeline
-        if timeline is None or not timeline.loaded:
-            return
-        if self._shown_chat != chat:
-            self._shown_chat = chat
-            self.messages.clear()
-        self.messages.show(self.session.items(now), named=not is_direct(chat))
-        self._paint_more()
-
-    def _paint_more(self) -> None:
-        timeline, more = self.session.timeline, self.query_one("#more", Static)
-        away = timeline is not None and timeline.loaded and (not timeline.at_end or not self.messages.following)
-        more.display = away and bool(self.messages.blocks.items)
-        if away:
-            more.update(heading.more_text(self.book.view(self.session.chat).unread))
-
-    def _say(self, selector: str, line: Line) -> None:
-        self.query_one(selector, Static).update(text_of(palette_of(self.theme), line))
-
-    def paint_reply(self) -> None:
-        """Show what is being answered."""
-        bar = self.query_one("#reply", Static)
-        bar.display = self.reply is not None
-        if self.reply is not None:
-            bar.update(text_of(palette_of(self.theme), heading.reply_line(self.reply)))
+        self.left.paint(now)
+        self.right.paint(now)
+        chat, ended = bool(self.session.chat), self.session.ended is not None
+        self.status.say(heading.status_line(self.book, chat=chat, ended=ended))
 
     # --- the chat
 
     async def open_chat(self, chat: str) -> None:
         """Open a chat, with its draft."""
         self.keep_draft()
-        self.reply = None
-        self.paint_reply()
+        self.right.answer(None)
         if chat not in self.book.views:
             self.book.begin(chat)
-        view = self.book.view(chat)
-        if view.archived != self.archive:
-            self.archive = view.archived
+        self.left.archived = self.book.view(chat).archived
         self._seen = 0
         await self.session.open(chat)
-        with self.prevent(TextArea.Changed):
-            self.composer.text = self.book.drafts.get(chat, "")
-        self.composer.move_cursor(self.composer.document.end)
-        self.composer.placeholder = "You are no longer in this group" if view.left else "Write a message"
+        self.right.write(self.book.drafts.get(chat, ""))
         self.screen.add_class("-chat")
-        self.composer.focus()
+        self.right.composer.focus()
         self.change()
         self.repaint()
-        self.listing.move_to(chat)
+        self.left.rows.move_to(chat)
 
     def close_chat(self) -> None:
         """Go back to the list."""
@@ -205,13 +145,13 @@ class ChatApp(App[None]):
         self.screen.remove_class("-chat")
         if self.screen.has_class("-narrow"):
             self.session.leave()
-        self.listing.focus()
+        self.left.rows.focus()
         self.change()
 
     def keep_draft(self) -> None:
         """Keep what is written in the open chat."""
         if self.session.chat:
-            self.book.draft(self.session.chat, self.composer.text)
+            self.book.draft(self.session.chat, self.right.written)
 
     def save(self) -> None:
         """Write drafts and colours down, if they are others than before."""
@@ -257,7 +197,7 @@ class ChatApp(App[None]):
 
     async def _mark_seen(self) -> None:
         """Mark as read what somebody can have seen: not under a window, not while the terminal is not looked at."""
-        if self._seen and self.app_focus and len(self.screen_stack) == 1 and self._shown_chat == self.session.chat:
+        if self._seen and self.app_focus and len(self.screen_stack) == 1 and self.right.shown == self.session.chat:
             await self.attempt(self.session.seen(self._seen))
 
     async def on_app_focus(self) -> None:
@@ -274,37 +214,35 @@ class ChatApp(App[None]):
         if event.wanted:
             await self.session.go_to(None)
             self.change()
-        self._paint_more()
+        self.right.paint_more()
 
     @on(MessageList.Left)
     @on(Composer.Sent)
     async def _to_composer(self, event: MessageList.Left | Composer.Sent) -> None:
         if isinstance(event, Composer.Sent):
             await self._send(event.text)
-        self.composer.focus()
+        self.right.composer.focus()
 
     async def _send(self, text: str) -> None:
-        answered = self.session.timeline.at(self.reply.number) if self.session.timeline and self.reply else None
-        if await self.attempt(self.session.send(text, answered.message_id if answered else None)):
-            with self.prevent(TextArea.Changed):
-                self.composer.text = ""
-            self.reply = None
-            self.paint_reply()
-            self.messages.action_end()
+        answered = self.right.answered.number if self.right.answered is not None else 0
+        if await self.attempt(self.session.send(text, answered)):
+            self.right.write("")
+            self.right.answer(None)
+            self.right.messages.action_end()
             self.repaint()
 
     @on(Composer.Left)
     def _left(self, event: Composer.Left) -> None:
         if event.where == "messages":
-            self.messages.focus()
-            self.messages.selected = ""
-            self.messages.action_select(-1)
+            self.right.messages.focus()
+            self.right.messages.selected = ""
+            self.right.messages.action_select(-1)
         else:
             self.action_out()
 
     @on(TextArea.Changed)
     async def _typed(self) -> None:
-        await self.session.typed(self.composer.text)
+        await self.session.typed(self.right.composer.text)
 
     @on(MessageList.Wanted)
     async def _wanted(self, event: MessageList.Wanted) -> None:
@@ -312,7 +250,7 @@ class ChatApp(App[None]):
 
     @on(Click, "#more")
     def _to_end(self) -> None:
-        self.messages.action_end()
+        self.right.messages.action_end()
 
     @on(Click, "#header")
     def _header_clicked(self) -> None:
@@ -336,12 +274,11 @@ class ChatApp(App[None]):
 
     def action_out(self) -> None:
         """Close the innermost thing."""
-        if self.reply is not None:
-            self.reply = None
-            self.paint_reply()
-        elif self.messages.has_focus:
-            self.messages.selected = ""
-            self.composer.focus()
+        if self.right.answered is not None:
+            self.right.answer(None)
+        elif self.right.messages.has_focus:
+            self.right.messages.selected = ""
+            self.right.composer.focus()
         elif self.session.chat:
             self.close_chat()
 
@@ -381,18 +318,17 @@ class ChatApp(App[None]):
         """Change between light and dark."""
         self.theme = LIGHT.name if palette_of(self.theme).dark else DARK.name
         self.change()
-        self.paint_reply()
 
     def action_cycle(self) -> None:
         """Go to the next pane."""
-        panes = [self.listing, self.messages, self.composer] if self.session.chat else [self.listing]
-        panes = [pane for pane in panes if pane.display and pane.size.height] or [self.listing]
+        panes = [self.left.rows, self.right.messages, self.right.composer] if self.session.chat else [self.left.rows]
+        panes = [pane for pane in panes if pane.display and pane.size.height] or [self.left.rows]
         at = next((at for at, pane in enumerate(panes) if pane.has_focus), -1)
         panes[(at + 1) % len(panes)].focus()
 
     async def action_beside(self, by: int) -> None:
         """Open the chat before or after this one."""
-        order = self.listing.order
+        order = self.left.rows.order
         if order:
             at = order.index(self.session.chat) + by if self.session.chat in order else 0
             await self.open_chat(order[min(max(at, 0), len(order) - 1)])

@@ -36,7 +36,7 @@ class Deeds:
     def flag(self, chat: str, what: str) -> None:
         """Pin, mute, archive or read a conversation, or show the archive."""
         if what == "show_archive":
-            self._app.archive = not self._app.archive
+            self._app.left.archived = not self._app.left.archived
             self._app.change()
         elif chat:
             self._app.run_worker(self._flag(chat, what), group="deed")
@@ -74,9 +74,8 @@ class Deeds:
             app.copy_to_clipboard(bubble.content)
             app.tell("Copied.")
         elif what == "reply" and bubble.number:
-            app.reply = bubble
-            app.paint_reply()
-            app.composer.focus()
+            app.right.answer(bubble)
+            app.right.composer.focus()
         elif what == "delete" and bubble.number:
             app.run_worker(self._delete(bubble), group="deed")
         elif what in ("retry", "discard") and bubble.status == "failed":
@@ -107,8 +106,8 @@ class Deeds:
         """Bring a message of the open chat into sight and select it."""
         if await self._session.go_to(number):
             self._app.repaint()
-            self._app.messages.focus()
-            self._app.messages.go_to(str(number))
+            self._app.right.messages.focus()
+            self._app.right.messages.go_to(str(number))
 
     # --- new chats
 

@@ -176,7 +176,8 @@ class GroupDetails(Dialog[str]):
         me = self._session.book.me
         about.update(Text(f"{several(len(group.members), 'member')}; you are {article(role_in(group, me))}"))
         actions = self.query_one("#actions", OptionList)
-        actions.set_options([Option(Text(text, no_wrap=True), id=key) for key, text in group_choices(group, me)])
+        members = [Option(Text(text), id=key) for key, text in member_rows(group, me)]
+        actions.set_options([*(Option(Text(text), id=key) for key, text in group_choices(group, me)), None, *members])
         actions.highlighted = 0
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -195,23 +196,31 @@ def article(role: Role) -> str:
 
 
 def group_choices(group: http.Group, me: str) -> list[tuple[str, str]]:
-    """Return what ``me`` may do with a group, and its members, those with a role first."""
+    """Return what ``me`` may do with a group."""
     role = role_in(group, me)
-    choices: list[tuple[str, str]] = []
-    if role != Role.MEMBER:
-        choices += [
-            ("add", "+ Add members"),
-            ("invite", "+ Make an invitation (voids the former one)"),
-            ("revoke", "− Void the invitation"),
-            ("rename", "✎ Rename"),
-        ]
-    choices.append(("delete", "− Delete the group for all") if role == Role.OWNER else ("leave", "− Leave the group"))
+    leaving = ("delete", "Delete the group for all") if role == Role.OWNER else ("leave", "Leave the group")
+    if role == Role.MEMBER:
+        return [leaving]
+    return [
+        ("add", "Add members"),
+        ("invite", "Make an invitation (voids the former one)"),
+        ("revoke", "Void the invitation"),
+        ("rename", "Rename"),
+        leaving,
+    ]
+
+
+def member_rows(group: http.Group, me: str) -> list[tuple[str, str]]:
+    """Return the members of a group, those with a role first."""
     order = {Role.OWNER: 0, Role.ADMIN: 1}
+    rows = []
     for member in sorted(group.members, key=lambda one: (order.get(one.role, 2), one.user_id)):
-        suffix = "" if member.role == Role.MEMBER else f"  ({member.role.value})"
-        you = "  (you)" if member.user_id == me else ""
-        choices.append((f"member:{member.user_id}", f"  {one_line(member.user_id)}{suffix}{you}"))
-    return choices
+        marks = [] if member.role == Role.MEMBER else [member.role.value]
+        marks += ["you"] if member.user_id == me else []
+        rows.append(
+            (f"member:{member.user_id}", one_line(member.user_id) + (f"  ({', '.join(marks)})" if marks else ""))
+        )
+    return rows
 
 
 def member_choices(role: Role, other: Role, name: str) -> list[tuple[str, str]]:

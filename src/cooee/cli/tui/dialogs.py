@@ -95,7 +95,7 @@ HELP = (
             ("Ctrl-K", "jump to a chat, or begin one"),
             ("Ctrl-N", "new chat or group, join by an invitation"),
             ("Ctrl-F", "search what is on this machine"),
-            ("Ctrl-O", "details: members, roles, invitation, presence"),
+            ("Ctrl-O", "details: person; group with members, roles"),
             ("Alt-↑ Alt-↓", "the chat before, the chat after"),
             ("F6 or Tab", "list, messages, writing"),
             ("F2", "light or dark"),
@@ -117,7 +117,7 @@ HELP = (
         (
             ("↑ ↓", "select (↑ in an empty line goes here)"),
             ("R", "reply"),
-            ("Enter", "the whole message, and who received and read it"),
+            ("Enter", "the whole message, and who has read it"),
             ("C", "copy"),
             ("D", "delete for everyone"),
             ("S  X", "send a failed message again, discard it"),

@@ -147,7 +147,7 @@ class Search(Finding):
 
     def _line(self, message: Message, text: str, now: datetime) -> Text:
         line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(f"{short_time(message.timestamp, now):>10}  ", style="dim")
+        line.append(f"{short_time(message.timestamp, now):<8}", style="dim")
         if not self._here:
             line.append(clip(self._session.book.name(message.conversation_id), 18) + "  ", style="dim")
         line.append(clip(one_line(message.sender_id), 16) + "  ", style="bold")

@@ -6,14 +6,14 @@ from cooee.cli.tui.book import Book, connection_line
 from cooee.cli.tui.items import Bubble
 from cooee.cli.tui.palette import Line, Span
 from cooee.cli.tui.rows import typing_text
-from cooee.cli.tui.text import cells, clip, last_seen, one_line, several
+from cooee.cli.tui.text import last_seen, one_line, several
 
 
-def me_line(book: Book, now: datetime) -> Line:
+def me_line(book: Book, now: datetime) -> tuple[Line, Line]:
     """Return whose chats these are, and how many messages are unread."""
     unread = book.unread(int(now.timestamp() * 1000))
-    name = Span(book.me, "text", "list", bold=True)
-    return (name, Span(f"  {unread:,} unread", "accent", "list")) if unread else (name,)
+    count = (Span(f"{unread:,} unread", "accent", "list"),) if unread else ()
+    return (Span(book.me, "text", "list", bold=True),), count
 
 
 def archive_line(book: Book, *, archived: bool) -> Line:
@@ -30,36 +30,26 @@ def empty_list(book: Book, *, archived: bool) -> str:
     return "No chats yet; Ctrl-N begins one." if book.loaded else "Loading…"
 
 
-def chat_line(book: Book, chat: str, now: datetime, width: int) -> Line:
-    """Return the head of a chat: its name on the left, and on the right who is there or types."""
-    state = chat_state(book, chat, now)
-    peer = book.peer(chat)
-    name = book.name(chat)
+def chat_line(book: Book, chat: str) -> Line:
+    """Return the name of a chat, and the userId where that is another: a name can be chosen, a userId cannot."""
+    peer, name = book.peer(chat), book.name(chat)
     handle = f"  @{peer}" if peer and peer not in (name, book.me) else ""
-    ink = "success" if book.typing(chat) or book.online(chat) else "muted"
-    state = clip(state, max(width // 2, 10))
-    name = clip(name, max(width - cells(state) - cells(handle) - 2, 8))
-    space = max(width - cells(name) - cells(handle) - cells(state), 1)
-    return Span(name, bold=True), Span(handle, "muted"), Span(" " * space), Span(state, ink)
+    return Span(name, bold=True), Span(handle, "muted")
 
 
-def chat_state(book: Book, chat: str, now: datetime) -> str:
+def chat_state(book: Book, chat: str, now: datetime) -> Line:
     """Return who types, is there, or was there last; in a group how many members there are."""
-    typing = book.typing(chat)
-    peer = book.peer(chat)
+    typing, peer, view = book.typing(chat), book.peer(chat), book.view(chat)
     if typing:
-        return typing_text(typing, bool(peer))
-    view = book.view(chat)
+        return (Span(typing_text(typing, direct=bool(peer)), "success"),)
     if not peer:
-        if view.left:
-            return "you are no longer in this group"
-        return several(len(view.members), "member") if view.members else "group"
-    if peer == book.me:
-        return ""
+        members = several(len(view.members), "member") if view.members else "group"
+        return (Span("you are no longer in this group" if view.left else members, "muted"),)
     if book.online(chat):
-        return "● online"
+        return (Span("● online", "success"),)
     presence = book.presence.get(peer)
-    return last_seen(presence.last_seen, now) if presence is not None else ""
+    seen = last_seen(presence.last_seen, now) if presence is not None and peer != book.me else ""
+    return (Span(seen, "muted"),) if seen else ()
 
 
 def status_line(book: Book, *, chat: bool, ended: bool) -> Line:
@@ -80,8 +70,4 @@ def more_text(unread: int) -> str:
 def reply_line(bubble: Bubble) -> Line:
     """Return what is being answered."""
     who = "yourself" if bubble.own else one_line(bubble.sender)
-    return (
-        Span(f"Reply to {who}: ", "accent", "raised"),
-        Span(one_line(bubble.content), "muted", "raised"),
-        Span("  Esc: not", "muted", "raised"),
-    )
+    return Span(f"Reply to {who}: ", "accent", "raised"), Span(one_line(bubble.content), "muted", "raised")

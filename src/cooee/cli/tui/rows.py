@@ -51,7 +51,7 @@ def row_of(book: Book, conversation_id: str, now: datetime, *, opened: bool = Fa
 def _preview(book: Book, view: ConversationView, waiting: list[Pending], *, opened: bool) -> Line:
     typing = book.typing(view.conversation_id)
     if typing:
-        return (Span(typing_text(typing, is_direct(view.conversation_id)), "success", italic=True),)
+        return (Span(typing_text(typing, direct=is_direct(view.conversation_id)), "success", italic=True),)
     draft = book.drafts.get(view.conversation_id)
     if draft and not opened:
         return Span("Draft: ", "danger"), Span(one_line(draft), "muted")
@@ -96,7 +96,7 @@ def status_of(message: Message, view: ConversationView) -> str:
     return "delivered" if message.sequence_number <= view.delivered_through else "sent"
 
 
-def typing_text(typing: Mapping[str, str | None], direct: bool) -> str:
+def typing_text(typing: Mapping[str, str | None], *, direct: bool) -> str:
     """Return who types."""
     doing = "recording…" if "recording" in typing.values() else "typing…"
     if direct:

@@ -223,12 +223,18 @@ class Session:
 
     # --- what the user does
 
-    async def send(self, text: str, reply_to: str | None = None) -> None:
-        """Put a text into the outbox. Raises `SendFailed`, `StoreError`."""
+    async def send(self, text: str, answered: int = 0) -> None:
+        """Put a text into the outbox; it answers the message with the number ``answered``, 0: none.
+
+        Raises:
+            SendFailed, StoreError: it was not taken.
+        """
         timeline = self.timeline
         if timeline is None:
             return
         chat = timeline.conversation_id
+        message = timeline.at(answered)
+        reply_to = message.message_id if message is not None else None
         mentions: Iterable[str] = ()
         if not is_direct(chat):
             members = self.book.view(chat).members

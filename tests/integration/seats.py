@@ -1,0 +1,117 @@
+"""People who sit before `cooee chat`: the real screen without a terminal, over the SDK's real client."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from cooee.cli.tui.app import ChatApp
+from cooee.cli.tui.items import Bubble
+from cooee.cli.tui.run import prepared
+from cooee.client import Client
+
+WAIT_S = 20.0
+SIZE = (110, 34)
+
+
+class Seat:
+    """One person's screen."""
+
+    def __init__(self, app: ChatApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def client(self) -> Client:
+        """The SDK's client below the screen."""
+        return self.app.session.client
+
+    @property
+    def screen(self) -> str:
+        """The text on the screen."""
+        strips = self.app.screen._compositor.render_strips(self.app.size)
+        return "\n".join(strip.text for strip in strips)
+
+    @property
+    def bubbles(self) -> list[Bubble]:
+        """The messages that are laid out, in order."""
+        return [item for item in self.app.right.messages.blocks.items if isinstance(item, Bubble)]
+
+    @property
+    def texts(self) -> list[str]:
+        """Their texts."""
+        return [bubble.content for bubble in self.bubbles]
+
+    def bubble(self, text: str) -> Bubble | None:
+        """Return the message with a text, if it is laid out."""
+        return next((bubble for bubble in self.bubbles if bubble.content == text), None)
+
+    def ticks(self, text: str) -> str:
+        """Return how far a message got."""
+        bubble = self.bubble(text)
+        return bubble.status if bubble is not None else ""
+
+    async def until(self, check: Callable[[], object], what: str) -> None:
+        """Wait until ``check`` holds."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while not check():
+                    await self.pilot.pause(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{self.client.me.user_id} waited for {what}:\n{self.screen}") from None
+
+    async def sees(self, text: str) -> None:
+        """Wait until a text is on the screen."""
+        await self.until(lambda: text in self.screen, repr(text))
+
+    async def sees_no(self, text: str) -> None:
+        """Wait until a text is no longer on the screen."""
+        await self.until(lambda: text not in self.screen, f"the end of {text!r}")
+
+    async def opens(self, chat: str) -> None:
+        """Jump to a chat by the keyboard."""
+        await self.pilot.press("ctrl+k")
+        await self.sees("Jump to a chat")
+        await self.types(chat)
+        await self.pilot.press("enter")
+        await self.until(lambda: self.app.right.composer.has_focus and self.app.session.chat, "the chat")
+
+    async def types(self, text: str) -> None:
+        """Press keys."""
+        await self.pilot.press(*(_key(character) for character in text))
+
+    async def says(self, text: str) -> None:
+        """Write a message and send it."""
+        await self.types(text)
+        await self.pilot.press("enter")
+        await self.until(lambda: self.bubble(text) is not None, f"the own {text!r}")
+
+    async def online(self) -> None:
+        """Wait for the connection."""
+        await self.until(lambda: self.app.book.connection.state == "online", "the connection")
+
+
+@asynccontextmanager
+async def seat(
+    url: str, store: Path, user: str, password: str, *, size: tuple[int, int] = SIZE, theme: str | None = None
+) -> AsyncIterator[Seat]:
+    """Open the client of a user and its screen."""
+    async with Client(url, store=store, user=user, password=password) as client, seat_of(client, size, theme) as one:
+        yield one
+
+
+@asynccontextmanager
+async def seat_of(
+    client: Client, size: tuple[int, int] = SIZE, theme: str | None = None, chat: str | None = None
+) -> AsyncIterator[Seat]:
+    """Open the screen of a client that is open."""
+    app = ChatApp(*await prepared(client, chat, theme))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        yield Seat(app, pilot)
+
+
+def _key(character: str) -> str:
+    """Return the name under which the pilot knows a key."""
+    return {" ": "space", "\n": "ctrl+j"}.get(character, character)
