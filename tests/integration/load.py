@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import aiohttp
 from websockets.exceptions import WebSocketException
 
-from tests.integration.checker import DeviceRecord, Frame, Record
 from tests.integration.peers import Http, Peer, Refused
 from tests.integration.scene import Person, Scene, dm
+from tests.integration.seen import DeviceRecord, Frame, Look, Record
 
 TROUBLE = (OSError, aiohttp.ClientError, WebSocketException, Refused, TimeoutError, EOFError)
 RETRY_S = 0.05
@@ -70,15 +70,17 @@ class Talker:
             await self._fetch(peer)
             await self._wait()
         for place in heads:
+            self._say(place)
             receipt = await peer.ask("received", conversationId=place, sequenceNumber=self._position[place])
             assert receipt["type"] == "receipt", receipt
-            self.record.told[place] = self.record.confirmed[place] = self._position[place]
         await peer.leave()
 
     async def look(self) -> None:
         """Note how the server describes the conversations now."""
+        seen = [len(frames) for frames in self.record.connections]
         page = await self.http("GET", "/v1/conversations?limit=100")
-        self.record.snapshots.append({one["conversationId"]: one for one in page["items"]})
+        found = {one["conversationId"]: one for one in page["items"]}
+        self.record.looks.append(Look(found, seen, dict(self.record.told)))
 
     async def _connect(self) -> Peer:
         peer = self.scene.peer(self.http, self._transport)
@@ -98,14 +100,17 @@ class Talker:
         while turns and not stop.is_set() and not peer.is_closed:
             turns -= 1
             if self._random.random() < 0.4:
-                await self._send(peer)
+                await peer.put(json.dumps(self._new_message()))
+            if self._random.random() < 0.02:
+                await self._post()
             if not self._lazy and self._random.random() < 0.2:
                 await self._acknowledge(peer)
             if self._random.random() < 0.1:
                 await self._fetch(peer)
             await asyncio.sleep(self._random.random() * 0.01)
 
-    async def _send(self, peer: Peer) -> None:
+    def _new_message(self) -> Frame:
+        """Put a message into the outbox, and return the frame that sends it."""
         self._sent += 1
         message_id = f"m{self._sent}"
         frame = {
@@ -117,13 +122,27 @@ class Talker:
         }
         self.outbox[message_id] = frame
         self.contents[self.record.user_id, self.record.device_id, message_id] = str(frame["content"])
-        await peer.put(json.dumps(frame))
+        return frame
+
+    async def _post(self) -> None:
+        """Send a message by HTTP. When no answer comes, the next connection sends it again."""
+        answer: list[Frame] = []
+        self.record.connections.append(answer)
+        ack = await self.http("POST", "/v1/messages", self._new_message())
+        answer.append(ack)
+        self._got(ack)
 
     async def _acknowledge(self, peer: Peer) -> None:
+        """Say what was received, or that it was read; now and then ask for an answer."""
         due, self._due = self._due, set()
         for place in due:
-            self.record.told[place] = max(self.record.told.get(place, 0), self._position[place])
-            await peer.send("received", conversationId=place, sequenceNumber=self._position[place])
+            self._say(place)
+            asked = {"ref": "seen"} if self._random.random() < 0.3 else {}
+            type_ = "read" if self._random.random() < 0.3 else "received"
+            await peer.send(type_, conversationId=place, sequenceNumber=self._position[place], **asked)
+
+    def _say(self, place: str) -> None:
+        self.record.told[place] = max(self.record.told.get(place, 0), self._position[place])
 
     async def _fetch(self, peer: Peer) -> None:
         """Fetch what was only hinted, one page of it."""
@@ -149,8 +168,6 @@ class Talker:
                 self._hold(frame["conversationId"], range(frame["coveredFrom"], frame["coveredThrough"] + 1))
             case "timeline":
                 self._hinted[frame["conversationId"]] = frame["lastSequenceNumber"]
-            case "error":
-                assert frame["retryable"], frame
 
     def _hold(self, place: str, numbers: Sequence[int]) -> None:
         have = self._have.setdefault(place, set())
@@ -182,6 +199,11 @@ class Crowd:
         """Fall silent, as soon as the server takes it."""
         self._stop.set()
         await asyncio.gather(*self._running)
+
+    async def busy(self) -> None:
+        """Wait until messages are under way."""
+        while not any(talker.outbox for talker in self.talkers):  # noqa: ASYNC110  # nobody tells of it
+            await asyncio.sleep(0)
 
     async def look(self) -> None:
         """Have everybody note what the server says of the conversations."""

@@ -12,7 +12,7 @@ import msgspec
 
 from cooee.adapters.sqlite import ledger
 from cooee.adapters.sqlite.batch import Operation
-from cooee.adapters.sqlite.operations import Append
+from cooee.adapters.sqlite.operations import Advance, Append
 from cooee.adapters.sqlite.writer import WriterThread
 from cooee.cli.main import main
 from cooee.domain.sequence import Head, sequence
@@ -42,13 +42,13 @@ class _LateCommit:
         return self._connection.execute(sql, *rest)
 
 
-def ack_before_commit() -> None:
-    """Acknowledge messages half a second before they are durable."""
+def _told_before_commit(kind: type[Operation]) -> None:
+    """Tell the results of operations of one kind half a second before they are durable."""
     transact, call = WriterThread._transact, WriterThread._call
     told: set[int] = set()
 
     def early(self: WriterThread, batch: Sequence[Operation]) -> Any:
-        if not all(type(operation) is Append for operation in batch):
+        if not all(type(operation) is kind for operation in batch):
             return transact(self, batch)
         durable: Any = self._connection
         self._connection = cast("Any", _LateCommit(durable, lambda: call(self, batch, None)))
@@ -64,6 +64,16 @@ def ack_before_commit() -> None:
 
     WriterThread._transact = early  # type: ignore[method-assign]
     WriterThread._call = late  # type: ignore[method-assign]
+
+
+def ack_before_commit() -> None:
+    """Acknowledge messages before they are durable."""
+    _told_before_commit(Append)
+
+
+def receipt_before_commit() -> None:
+    """Confirm watermarks before they are durable."""
+    _told_before_commit(Advance)
 
 
 def dedup_in_memory() -> None:
@@ -133,6 +143,7 @@ PLANTS = {
     plant.__name__: plant
     for plant in (
         ack_before_commit,
+        receipt_before_commit,
         dedup_in_memory,
         watermark_not_max,
         hint_as_delivery,

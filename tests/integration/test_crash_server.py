@@ -29,6 +29,7 @@ async def test_a_killed_server_keeps_its_promises(new_scene: NewScene, new_serve
     crowd.start()
     for _ in range(KILLS):
         await asyncio.sleep(moments.uniform(0.05, 0.9))
+        await crowd.busy()
         server.kill9()
         await asyncio.to_thread(server.start)
         await crowd.look()

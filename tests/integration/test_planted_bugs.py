@@ -7,15 +7,17 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration import checker
-from tests.integration.checker import DeviceRecord, Record, Violation, check_all
+from tests.integration.checker import Violation, check_all
 from tests.integration.conftest import NewScene, NewServer
 from tests.integration.peers import Peer
 from tests.integration.scene import Person, Scene, dm
+from tests.integration.seen import DeviceRecord, Look, Record
 
 PROGRAM = ("-m", "tests.integration.planted")
 SETTINGS = {"LIMITS_LARGE_GROUP_MEMBERS": "3"}
 CAUGHT_BY: dict[str, Callable[[Record], None]] = {
     "ack_before_commit": checker.check_acks,
+    "receipt_before_commit": checker.check_watermarks,
     "dedup_in_memory": checker.check_copies,
     "watermark_not_max": checker.check_watermarks,
     "hint_as_delivery": checker.check_watermarks,
@@ -66,6 +68,10 @@ class Story:
         late = await self.say(a, alice, chat)
         b = await self.connect(bob)
         await self.wait_for(b, chat, late)
+        await self.receive(bob, b, chat, late)
+        await self.scene.restart()
+        await self.look(bob)
+        a, b = await self.connect(alice), await self.connect(bob)
         await self.bring_to_end(alice, a, bob, b, (chat, group))
         return self.record
 
@@ -94,9 +100,8 @@ class Story:
         return int(ack["sequenceNumber"])
 
     async def receive(self, person: Person, peer: Peer, place: str, number: int) -> None:
+        self._devices[person.user_id].told[place] = number
         await peer.ask("received", conversationId=place, sequenceNumber=number)
-        device = self._devices[person.user_id]
-        device.told[place] = device.confirmed[place] = number
 
     async def wait_for(self, peer: Peer, place: str, number: int) -> None:
         """Wait for a message, which a bug may keep for ever: then the checkers say so."""
@@ -104,9 +109,10 @@ class Story:
             await asyncio.wait_for(peer.expect("message", conversationId=place, sequenceNumber=number), PATIENCE_S)
 
     async def look(self, person: Person) -> None:
+        device = self._devices[person.user_id]
+        seen = [len(frames) for frames in device.connections]
         page = await person.http("GET", "/v1/conversations")
-        found = {one["conversationId"]: one for one in page["items"]}
-        self._devices[person.user_id].snapshots.append(found)
+        device.looks.append(Look({one["conversationId"]: one for one in page["items"]}, seen, dict(device.told)))
 
 
 @pytest.mark.crash
