@@ -11,7 +11,7 @@ from cooee.client import Client, ClientSettings, ConversationView, Event, Messag
 from cooee.client.ledger import EventStream
 
 PASSWORD = "correct horse battery"
-WAIT_S = 15.0
+WAIT_S = 60.0
 
 E = TypeVar("E")
 

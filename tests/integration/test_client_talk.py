@@ -56,11 +56,13 @@ async def test_messages_keep_their_order_both_ways(server: ServerProcess, house:
     alice_id, bob_id = await new_user(server.url, "alice"), await new_user(server.url, "bob")
     alice, bob = await house.enter(server.url, alice_id), await house.enter(server.url, bob_id)
     chat = alice.client.conversation_id(bob_id)
+    alice_last = ""
     for number in range(15):
-        await alice.client.send_text(bob_id, f"a{number}")
+        alice_last = (await alice.client.send_text(bob_id, f"a{number}")).client_message_id
         await bob.client.send_text(alice_id, f"b{number}")
     await alice.reads("b14")
     await bob.reads("a14")
+    await alice.client.wait_for_sent(alice_last, WAIT_S)
     assert [message.text for message in bob.messages(chat)] == [f"a{number}" for number in range(15)]
     assert [message.text for message in alice.messages(chat)] == [f"b{number}" for number in range(15)]
     page = await alice.client.history(chat, limit=30)
