@@ -1,6 +1,7 @@
 """The contract of `Cursors`: watermarks only grow, merge by maximum, and survive."""
 
 import asyncio
+import random
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -102,9 +103,11 @@ async def test_watermarks_are_kept_apart(store: Store) -> None:
     order=st.randoms(use_true_random=False),
 )
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_the_order_of_merging_does_not_matter(moves: list[tuple[DeviceRef, int, int]], order: object) -> None:
+async def test_the_order_of_merging_does_not_matter(
+    moves: list[tuple[DeviceRef, int, int]], order: random.Random
+) -> None:
     shuffled = list(moves)
-    order.shuffle(shuffled)  # type: ignore[attr-defined]
+    order.shuffle(shuffled)
     ends = []
     for sequence in (moves, shuffled):
         store = MemoryStore()
