@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from cooee.app.config import Config
+from cooee.app.garbage import GarbageCollection
 from cooee.app.logs import configure_logs
 from cooee.app.wiring import Server, StoreFailed, open_server
 
@@ -64,7 +65,11 @@ async def _serve(config: Config) -> None:
         except StoreFailed as problem:
             raise StartFailed(str(problem)) from None
         _greet(config, server, folder, fresh=fresh)
+        garbage = GarbageCollection()
+        garbage.begin()
+        setting_aside = asyncio.create_task(garbage.run())
         await _until_stopped(server)
+        setting_aside.cancel()
     finally:
         await server.aclose()
     _log.info("stopped")
