@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,8 +36,9 @@ class Book:
         self._typing: dict[str, dict[str, str | None]] = {}
         self._outbox: dict[str, dict[str, Pending]] = {}
         self._begun: set[str] = set()
-        self._order: list[str] = []
-        self._order_of = -1
+        self._unread: set[str] = set()
+        self._places: dict[str, _Place] = {}
+        self._lists: dict[bool, list[str]] | None = None
 
     # --- what happens
 
@@ -44,7 +46,7 @@ class Book:
         """Follow an event. Messages themselves belong to the `Timeline` of the chat that is open."""
         match event:
             case ConversationUpdated():
-                self.views[event.conversation.conversation_id] = event.conversation
+                self._put(event.conversation)
             case Typing():
                 self._type(event)
             case Presence():
@@ -75,7 +77,8 @@ class Book:
     def load(self, views: Iterable[ConversationView], outbox: Iterable[Pending]) -> None:
         """Take what the store has; what events told meanwhile is newer and stays."""
         for view in views:
-            self.views.setdefault(view.conversation_id, view)
+            if view.conversation_id not in self.views:
+                self._put(view)
         for entry in outbox:
             self.wait(entry)
         self.loaded = True
@@ -85,12 +88,18 @@ class Book:
         """Take a view that was asked for, unless an event told of a newer one."""
         known = self.views.get(view.conversation_id)
         if known is None or (view.head, view.position, view.read) >= (known.head, known.position, known.read):
-            self.views[view.conversation_id] = view
+            self._put(view)
             self.changes += 1
+
+    def _put(self, view: ConversationView) -> None:
+        self.views[view.conversation_id] = view
+        (self._unread.add if view.unread else self._unread.discard)(view.conversation_id)
+        self._put_in_place(view.conversation_id)
 
     def wait(self, entry: Pending) -> None:
         """Note a message that has no number yet."""
         self._outbox.setdefault(entry.conversation_id, {})[entry.client_message_id] = entry
+        self._put_in_place(entry.conversation_id)
         self.changes += 1
 
     def settle(self, conversation_id: str, client_message_id: str) -> None:
@@ -100,10 +109,12 @@ class Book:
             self.changes += 1
         if not waiting:
             self._outbox.pop(conversation_id, None)
+        self._put_in_place(conversation_id)
 
     def begin(self, conversation_id: str) -> None:
         """Show a conversation in which nothing was said yet."""
         self._begun.add(conversation_id)
+        self._put_in_place(conversation_id)
         self.changes += 1
 
     def draft(self, conversation_id: str, text: str) -> None:
@@ -156,22 +167,27 @@ class Book:
 
     def listed(self, *, archived: bool = False) -> list[str]:
         """Return the conversations of the list: pinned ones first, then by last activity; or the archived ones."""
-        return [chat for chat in self._sorted() if self.view(chat).archived == archived]
+        if self._lists is None:
+            self._lists = {False: [], True: []}
+            for place in sorted(self._places.values()):
+                self._lists[place.archived].append(place.conversation_id)
+        return self._lists[archived]
 
     @property
     def archived(self) -> int:
         """How many conversations are put away."""
-        return sum(view.archived for view in self.views.values())
+        return len(self.listed(archived=True))
 
     def unread(self, now_ms: int) -> int:
         """Return how many messages are unread in conversations that are neither muted nor archived."""
-        return sum(view.unread for view in self.views.values() if not view.archived and not is_muted(view, now_ms))
+        views = (self.views[chat] for chat in self._unread)
+        return sum(view.unread for view in views if not view.archived and not is_muted(view, now_ms))
 
     def found(self, query: str, limit: int = 50) -> list[str]:
         """Return the conversations whose name or user has all words of ``query``, best first."""
         words = query.casefold().split()
         ranked = []
-        for place, chat in enumerate(self._sorted()):
+        for place, chat in enumerate(self._all()):
             name = self.name(chat).casefold()
             text = f"{name} {self.peer(chat)}"
             if all(word in text for word in words):
@@ -181,22 +197,34 @@ class Book:
 
     def peers(self, limit: int) -> list[str]:
         """Return the users of the direct chats, latest first."""
-        peers = (self.peer(chat) for chat in self._sorted())
+        peers = (self.peer(chat) for chat in self._all())
         return [peer for peer in peers if peer and peer != self.me][:limit]
 
-    def _sorted(self) -> list[str]:
-        if self._order_of != self.changes:
-            known = self.views.keys() | self._outbox.keys() | self._begun
-            self._order = sorted(known, key=self._place)
-            self._order_of = self.changes
-        return self._order
+    def _all(self) -> list[str]:
+        return self.listed() + self.listed(archived=True)
 
-    def _place(self, conversation_id: str) -> tuple[bool, int, str]:
+    def _put_in_place(self, conversation_id: str) -> None:
+        """Note where a conversation belongs in the list; it is sorted anew only when that has changed."""
         view = self.views.get(conversation_id)
         waiting = self._outbox.get(conversation_id)
+        if view is None and not waiting and conversation_id not in self._begun:
+            return
         written = max((entry.created_at for entry in waiting.values()), default=0) if waiting else 0
-        activity = max(view.last_activity if view else _NOW, written)
-        return not (view is not None and view.pinned), -activity, conversation_id
+        activity = max(view.last_activity if view is not None else _NOW, written)
+        pinned, archived = (view.pinned, view.archived) if view is not None else (False, False)
+        place = _Place(not pinned, -activity, conversation_id, archived)
+        if self._places.get(conversation_id) != place:
+            self._places[conversation_id] = place
+            self._lists = None
+
+
+class _Place(NamedTuple):
+    """Where a conversation stands: what sorts first comes first."""
+
+    unpinned: bool
+    age: int
+    conversation_id: str
+    archived: bool
 
 
 _NOW = 1 << 53

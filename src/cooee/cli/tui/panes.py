@@ -77,6 +77,7 @@ class ChatPane(Vertical):
         super().__init__(id="right")
         self.answered: Bubble | None = None
         self.shown = ""
+        self._stamp: object = None
         self.head = Bar(id="header")
         self.messages = MessageList(colour=colour, id="messages")
         self.more = Bar(id="more")
@@ -108,7 +109,11 @@ class ChatPane(Vertical):
         if self.shown != chat:
             self.shown = chat
             self.messages.clear()
-        self.messages.show(self._session.items(now), named=not is_direct(chat))
+            self._stamp = None
+        stamp = self._session.stamp(now)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            self.messages.show(self._session.items(now), named=not is_direct(chat))
         self.paint_more()
 
     def paint_more(self) -> None:

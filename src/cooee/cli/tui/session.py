@@ -163,8 +163,7 @@ class Session:
         finally:
             self._fetching = False
         if self.timeline is timeline and (page.messages or page.complete or online):
-            timeline.older(page)
-            timeline.complete |= not page.messages
+            timeline.older(page, final=not page.messages)
             self.changed()
 
     async def newer(self) -> None:
@@ -220,6 +219,16 @@ class Session:
             now,
         )
         return items(timeline, scene)
+
+    def stamp(self, now: datetime) -> object:
+        """Return something that is the same as long as `items` would be."""
+        timeline = self.timeline
+        if timeline is None:
+            return None
+        view = self.book.view(timeline.conversation_id)
+        ticks = (view.delivered_through, view.read_through)
+        waiting = self.book.waiting(timeline.conversation_id)
+        return id(timeline), timeline.changes, timeline.at_end, ticks, waiting, self.unread_count, now.date()
 
     # --- what the user does
 

@@ -56,11 +56,11 @@ class Timeline:
             self.add(message)
         self.changes += 1
 
-    def older(self, page: HistoryPage) -> None:
-        """Put a page before the window."""
+    def older(self, page: HistoryPage, *, final: bool = False) -> None:
+        """Put a page before the window; ``final``: nothing older will come, whatever the page says."""
         before = [message for message in page.messages if not self.messages or message.sequence_number < self.first]
         self.messages[:0] = before
-        self.complete = page.complete
+        self.complete = page.complete or final
         if len(self.messages) > MOST:
             del self.messages[MOST:]
             self.at_end = False
