@@ -152,6 +152,8 @@ class Database:
         if self._closed:
             return
         self._closed = True
+        if self._writer is not None:
+            self._writer.hand_over()
         await asyncio.to_thread(self._close)
         await asyncio.sleep(0)  # the last results were handed to the loop before this call returned to it
 

@@ -19,9 +19,9 @@ from cooee.domain.errors import CooeeError, unavailable
 _log = logging.getLogger(__name__)
 
 MAX_BATCH = 10_000
-"""Operations in one transaction; the rest waits for the next."""
+"""Operations in one transaction, about; the rest waits for the next."""
 FULL_ENOUGH = 256
-"""So many waiting operations make a good batch: no delay."""
+"""So many operations at once make a good batch: no delay."""
 
 STORE_TROUBLE = (
     apsw.FullError,
@@ -60,16 +60,32 @@ class WriterThread:
         self._loop = loop
         self._delay_s = delay_s
         self._checkpoint_pages = checkpoint_pages
-        self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
+        self._pending: list[Operation] = []
+        self._queue: queue.SimpleQueue[list[Operation] | None] = queue.SimpleQueue()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="cooee-writer", daemon=True)
         connection.set_wal_hook(self._note_wal)
         self._thread.start()
-        self.submit = self._queue.put
-        """Queue one operation: called on the event loop, never blocks."""
+
+    def submit(self, operation: Operation) -> None:
+        """Queue one operation: called on the event loop, never blocks.
+
+        All of a turn of the loop go over together: waking the thread for the first would have both fight for the
+        interpreter over the others.
+        """
+        pending = self._pending
+        if not pending:
+            self._loop.call_soon(self.hand_over)
+        pending.append(operation)
+
+    def hand_over(self) -> None:
+        """Give the thread what was submitted."""
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._queue.put(pending)
 
     def stop(self) -> None:
-        """Commit all that was submitted, then end the thread; returns when it has ended. Blocks."""
+        """Commit all that was handed over, then end the thread; returns when it has ended. Blocks."""
         self._queue.put(None)
         self._thread.join()
 
@@ -86,22 +102,20 @@ class WriterThread:
                     self._checkpoint()
 
     def _collect(self) -> list[Operation]:
-        """Wait for the first operation, then for the group commit's delay, and return all that is there by then."""
-        take = self._queue.get_nowait
-        first = self._queue.get()
-        if first is None:
+        """Wait for the first operations, then for the group commit's delay, and return all that is there by then."""
+        batch = self._queue.get()
+        if batch is None:
             self._stopped = True
             return []
-        if self._delay_s and self._queue.qsize() < FULL_ENOUGH:
+        if self._delay_s and len(batch) < FULL_ENOUGH:
             time.sleep(self._delay_s)
-        batch = [first]
         try:
             while len(batch) < MAX_BATCH:
-                operation = take()
-                if operation is None:
+                more = self._queue.get_nowait()
+                if more is None:
                     self._stopped = True
                     break
-                batch.append(operation)
+                batch += more
         except queue.Empty:
             pass
         return batch
