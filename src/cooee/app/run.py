@@ -49,6 +49,7 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
 
 
 async def _serve(config: Config) -> None:
+    asked, again = _listen_to_signals()
     folder = Path(config.server.data_dir)
     fresh = not (folder / "cooee.db").exists()  # before anything else runs on the loop
     try:
@@ -68,7 +69,7 @@ async def _serve(config: Config) -> None:
         garbage = GarbageCollection()
         garbage.begin()
         setting_aside = asyncio.create_task(garbage.run())
-        await _until_stopped(server)
+        await _until_stopped(server, asked, again)
         setting_aside.cancel()
     finally:
         await server.aclose()
@@ -87,10 +88,10 @@ async def _start(server: Server, config: Config) -> None:
         raise StartFailed(f"cannot listen on {where}: {problem.strerror or problem}") from None
 
 
-async def _until_stopped(server: Server) -> None:
+def _listen_to_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Return what the first and the second signal set. Before anything is opened, so that no signal just kills."""
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    again = asyncio.Event()
+    asked, again = asyncio.Event(), asyncio.Event()
 
     def on_signal() -> None:
         if asked.is_set():
@@ -99,6 +100,10 @@ async def _until_stopped(server: Server) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    return asked, again
+
+
+async def _until_stopped(server: Server, asked: asyncio.Event, again: asyncio.Event) -> None:
     waiting = [asyncio.create_task(asked.wait()), asyncio.create_task(server.drained())]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if asked.is_set() and server.connections:
