@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from cooee.gateway import http_connection
 from cooee.gateway.http_connection import MIN_BYTES, HttpConnection
 from cooee.protocol.websocket import TEXT, Event
 from tests.integration.front.conftest import NewFront
-from tests.integration.front.stage import PATIENCE_S, Raw, text
+from tests.integration.front.stage import PATIENCE_S, Front, Raw, handshake, text
 
 POST = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
@@ -52,6 +53,31 @@ async def test_a_trickle_is_ended(new_front: NewFront, head: bytes, piece: bytes
         raw.send(head)
         assert await trickle(raw, piece) == b""
     await front.emptied()
+
+
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\x02\x00", b"nonsense", b"\r\n", b"GET / HTTP/1.1\nHost: x\n\n"])
+async def test_what_cannot_become_a_request_is_refused_at_once(front: Front, data: bytes) -> None:
+    async with await front.raw() as raw:
+        raw.send(data)
+        assert (await raw.answer())[0] == 400
+        assert await raw.rest() == b""
+
+
+async def test_a_websocket_inherits_no_time_from_the_http_before_it(
+    new_front: NewFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_connection, "KEEP_ALIVE_S", 0.05)
+    front = await new_front(limits={"hello_timeout_s": 0.05, "http_request_s": 0.05})
+    async with await front.raw() as raw, await front.raw() as idle:
+        for each in (raw, idle):
+            each.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await each.answer())[0] == 200
+        raw.send(handshake())
+        assert (await raw.answer())[0] == 101
+        idle.send(b"\r\n")
+        assert await idle.rest() == b"", "what is still HTTP has ended"
+        raw.send(text(b"still here"))
+        assert await raw.event() == Event(TEXT, b"still here")
 
 
 async def test_a_body_that_begins_well_and_then_trickles_is_ended(new_front: NewFront) -> None:

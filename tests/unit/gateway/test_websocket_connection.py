@@ -247,11 +247,13 @@ def test_closing_sends_what_is_queued_first_and_waits_for_the_peer(scene: Scene)
     assert scene.sent() == [Event(TEXT, b"last words"), Event(CLOSE, close_payload(1001, "draining"))]
     assert scene.shared.counters.closed == {1001: 1}
     assert not scene.transport.closing
+    scene.receive((PING, b"p"))
+    assert len(scene.sent()) == 2, "no pong after the close"
     scene.receive((TEXT, b"crossed on the way"), (PING, b"p"), (CLOSE, close_payload(1001, "")))
     assert scene.transport.closing
     assert not scene.transport.aborted
     assert b"crossed on the way" not in scene.heard.told
-    assert len(scene.sent()) == 2, "neither a pong nor a second close"
+    assert len(scene.sent()) == 2, "no second close"
 
 
 def test_a_peer_that_does_not_answer_the_close_is_dropped(scene: Scene) -> None:
@@ -260,6 +262,23 @@ def test_a_peer_that_does_not_answer_the_close_is_dropped(scene: Scene) -> None:
     assert not scene.transport.aborted
     scene.loop.advance(0.1)
     assert scene.transport.aborted
+
+
+def test_many_that_are_closing_share_one_timer_and_each_has_its_time(scene: Scene) -> None:
+    transports = []
+    for _ in range(50):
+        transports.append(FakeTransport())
+        WebSocketConnection(scene.shared, transports[-1], "").close(1001)
+        scene.loop.advance(0.1)
+    assert len(scene.loop.later) == 1
+    scene.connection.close(1001)
+    scene.loop.advance(0.01)
+    assert [each.aborted for each in transports] == [True] + [False] * 49
+    for _ in range(30):
+        scene.loop.advance(0.25)
+    assert all(each.aborted for each in transports)
+    assert scene.transport.aborted
+    assert scene.loop.later == []
 
 
 @pytest.mark.parametrize("payload", [b"", close_payload(1000, "bye"), close_payload(4999, "")])
@@ -417,6 +436,7 @@ def test_the_end_is_told_once(scene: Scene) -> None:
     assert not scene.connection.eof_received()
     scene.connection.send(b"unsent")
     scene.transport.lose(ConnectionResetError())
+    assert scene.connection.buffered == 0
     scene.connection.send(b"too late")
     scene.connection.ping()
     scene.connection.close(1001)
