@@ -104,9 +104,8 @@ async def measure(folder: Path, options: argparse.Namespace) -> Figures:
     store = await open_store(folder, StoreSettings())
     try:
         pairs = [Pair(store, number, options.body) for number in range(options.pairs)]
-        for pair in pairs:
-            await store.cursors.start_device(pair.sender)
-            await store.cursors.start_device(pair.receiver)
+        devices = [device for pair in pairs for device in (pair.sender, pair.receiver)]
+        await asyncio.gather(*map(store.cursors.start_device, devices))
         for pair in pairs:
             for _ in range(options.window):
                 pair.send()
@@ -126,6 +125,8 @@ async def measure(folder: Path, options: argparse.Namespace) -> Figures:
         if refusals:
             raise refusals[0]
         messages, cpu_s, writer_s, seconds = (new - old for new, old in zip(after, before, strict=True))
+        if not messages or not commits:
+            sys.exit("nothing was completed while measuring; give more --seconds")
         return Figures(
             options.pairs,
             options.window,
