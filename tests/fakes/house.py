@@ -20,6 +20,7 @@ from cooee.gateway.http.services import HttpServices
 from cooee.ports.router import Routed, RouteKind
 from cooee.ports.sessions import SessionEntry
 from cooee.protocol import frames
+from cooee.protocol.admin import BackupProgress
 from cooee.protocol.codec import decode_server
 from cooee.protocol.poll import PollRequest, PollResponse
 from cooee.services.passwords import PasswordSettings
@@ -69,6 +70,7 @@ class House(house.House):
         self.routed: list[Routed] = []
         self.draining = False
         self.levels: list[str] = []
+        self.backup = ""
         self.polls: list[tuple[PollRequest, str, str]] = []
 
     def app(self, settings: HttpSettings | None = None) -> ASGIApp:
@@ -99,6 +101,8 @@ class House(house.House):
             drain=self._drain,
             stats=lambda: {"connections": 0},
             set_log_level=self.levels.append,
+            start_backup=self._start_backup,
+            backup_progress=lambda: BackupProgress("done", self.backup, 1, 1, ""),
             ready=self._ready,
             metrics=lambda: b"cooee_up 1\n",
         )
@@ -154,6 +158,9 @@ class House(house.House):
     async def _ready(self) -> None:
         if self.draining:
             raise unavailable("the server is draining")
+
+    def _start_backup(self, file: str, replace: bool) -> None:
+        self.backup = file
 
     def _drain(self) -> None:
         self.draining = True

@@ -9,10 +9,14 @@ from cooee.adapters.memory.clock import SystemClock
 from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
+from cooee.adapters.sqlite import copies
 from cooee.adapters.sqlite.batch import BATCH_SIZE_BOUNDS
 from cooee.adapters.sqlite.database import DatabaseSettings
 from cooee.adapters.sqlite.errors import StoreError
+from cooee.adapters.sqlite.folder_lock import FolderLock
 from cooee.adapters.sqlite.store import SqliteStore, StoreSettings, open_store
+from cooee.app.archive import Manifest
+from cooee.app.backup import BackupFailed, Backups, Progress, StoreFiles, restore_backup, write_backup
 from cooee.app.config import Config
 from cooee.app.gauges import connection_values, gateway_values
 from cooee.app.house import House, Ports
@@ -61,6 +65,7 @@ class Server:
                 limits=config.limits,
             ),
         )
+        self._backups = Backups(Path(config.server.data_dir), _STORE_FILES)
         self._admin = admin_app(self._admin_services(), settings)
         self._drained = asyncio.Event()
         self._drain: asyncio.Task[None] | None = None
@@ -117,6 +122,7 @@ class Server:
         if self._started:
             await self._front.aclose()
             admin_socket(self._config).unlink(missing_ok=True)  # once, at the end
+        await self._backups.aclose()
         await self._house.aclose()
         await self._store.aclose()
 
@@ -163,6 +169,8 @@ class Server:
             drain=self._begin_drain,
             stats=self._stats,
             set_log_level=set_level,
+            start_backup=self._backups.start,
+            backup_progress=self._backups.progress,
             ready=self._ready,
             metrics=self._telemetry.render,
         )
@@ -210,6 +218,33 @@ async def open_offline(config: Config) -> AsyncIterator[AccountService]:
         yield house.accounts
     finally:
         await store.aclose()
+
+
+def backup_offline(config: Config, target: Path, progress: Progress, *, replace: bool) -> None:
+    """Write a backup of the data folder of a server that does not run. Blocks.
+
+    Raises:
+        BackupFailed: the folder is in use, or it cannot be done; nothing was written under that name.
+    """
+    folder = Path(config.server.data_dir)
+    with _locked(folder):
+        write_backup(_STORE_FILES, folder, target, progress, replace=replace)
+
+
+def restore_offline(file: Path, folder: Path, progress: Progress, *, force: bool) -> Manifest:
+    """Put a backup into a data folder, which is made if it is not there. Blocks.
+
+    Raises:
+        BackupFailed: the folder is in use, the backup damaged or newer than this program; nothing was changed.
+    """
+    if not file.is_file():
+        raise BackupFailed(f"there is no backup {file}")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise BackupFailed(f"the data folder {folder} cannot be made: {problem.strerror}") from None
+    with _locked(folder):
+        return restore_backup(_STORE_FILES, file, folder, progress, force=force)
 
 
 def admin_socket(config: Config) -> Path:
@@ -281,3 +316,24 @@ def _gateway_services(house: House) -> GatewayServices:
         router=house.ports.router,
         push_queue=house.ports.push_queue,
     )
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except StoreError as problem:
+        raise BackupFailed(str(problem)) from problem
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with _told():
+        lock = FolderLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+_STORE_FILES = StoreFiles(_told()(copies.copy_file), _told()(copies.check_copy), _told()(copies.begin_epoch))

@@ -9,10 +9,11 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from cooee.app import config as configuration
+from cooee.cli.admin_backup import backup, restore
+from cooee.cli.admin_place import Place, pass_place, running
 from cooee.cli.admin_socket import AdminSocket, NobodyListens, query
 from cooee.cli.choices import json_option
-from cooee.cli.errors import UNREACHABLE, CliError, sentence
+from cooee.cli.errors import CliError, sentence
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.records import record
 from cooee.cli.render import clock, safe, table
@@ -26,45 +27,6 @@ T = TypeVar("T")
 _USERS = "/v1/admin/users"
 _PAGE = 200
 _USER = click.argument("user")
-
-
-class Place(msgspec.Struct):
-    """Which server is administered."""
-
-    data_dir: str | None = None
-    config_file: Path | None = None
-
-    def config(self) -> configuration.Config:
-        """Return the server's configuration.
-
-        Raises:
-            CliError: it cannot be used.
-        """
-        try:
-            return configuration.load(self.config_file, flags={"server.data_dir": self.data_dir})
-        except configuration.ConfigError as problem:
-            raise CliError(sentence(str(problem)), code="state") from None
-
-    def folder(self) -> Path:
-        """Return the data folder, which is there.
-
-        Raises:
-            CliError: it is not.
-        """
-        folder = Path(self.config().server.data_dir)
-        if not folder.is_dir():
-            raise CliError(
-                f"There is no data folder {folder}; name the server's with --data-dir, or start it once: cooee serve",
-                code="state",
-            )
-        return folder
-
-    def socket(self) -> AdminSocket:
-        """Return the way to the running server."""
-        return AdminSocket(self.folder() / "admin.sock")
-
-
-_pass_place = click.make_pass_decorator(Place, ensure=True)
 
 
 @click.group()
@@ -86,6 +48,10 @@ def admin(context: click.Context, data_dir: str | None, config_file: Path | None
     context.obj = Place(data_dir, config_file)
 
 
+for _command in (backup, restore):
+    admin.add_command(_command)
+
+
 @admin.group()
 @json_option
 def users() -> None:
@@ -94,7 +60,7 @@ def users() -> None:
 
 @users.command("list")
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def list_users(invocation: Invocation, place: Place) -> None:
     """List all accounts by userId, also the ones that have ended."""
@@ -151,7 +117,7 @@ async def _all_offline(accounts: AccountService) -> list[bodies.AdminUser]:
 @click.option("--admin", "is_admin", is_flag=True, help="Mark the account as an administrator's.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input  [default: made up]")
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def create(
     invocation: Invocation, place: Place, user: str, display_name: str, is_admin: bool, password_stdin: bool
@@ -173,7 +139,7 @@ def create(
 @_USER
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input  [default: made up]")
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def reset_password(invocation: Invocation, place: Place, user: str, password_stdin: bool) -> None:
     """Give an account another password; all its devices are logged out."""
@@ -191,7 +157,7 @@ def reset_password(invocation: Invocation, place: Place, user: str, password_std
 @users.command()
 @_USER
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def disable(invocation: Invocation, place: Place, user: str) -> None:
     """Log an account out and keep it out."""
@@ -202,7 +168,7 @@ def disable(invocation: Invocation, place: Place, user: str) -> None:
 @users.command()
 @_USER
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def enable(invocation: Invocation, place: Place, user: str) -> None:
     """Let a disabled account in again."""
@@ -222,7 +188,7 @@ def _switch(place: Place, user: str, *, disabled: bool) -> None:
 @_USER
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def delete(invocation: Invocation, place: Place, user: str, yes: bool) -> None:
     """End an account with all its data. The name is never given again."""
@@ -251,7 +217,7 @@ def invites() -> None:
     "--max-uses", type=click.IntRange(min=0), default=1, show_default=True, help="Accounts it is good for; 0: no bound."
 )
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def create_invite(invocation: Invocation, place: Place, expires: int, max_uses: int) -> None:
     """Make an invite to register."""
@@ -267,21 +233,21 @@ def create_invite(invocation: Invocation, place: Place, expires: int, max_uses: 
 
 @admin.command()
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def drain(invocation: Invocation, place: Place) -> None:
     """Send the clients away, little by little, and stop the server."""
-    health = _running(place, lambda socket: socket.call("POST", "/v1/admin/drain", Health))
+    health = running(place, lambda socket: socket.call("POST", "/v1/admin/drain", Health))
     invocation.tell({"type": "drain", "status": health.status}, "The server drains and then stops.")
 
 
 @admin.command()
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def stats(invocation: Invocation, place: Place) -> None:
     """Show the running server's figures."""
-    figures = _running(place, lambda socket: socket.call("GET", "/v1/admin/stats", dict[str, int | float | str]))
+    figures = running(place, lambda socket: socket.call("GET", "/v1/admin/stats", dict[str, int | float | str]))
     lines = [f"{name:24} {_figure(value)}" for name, value in figures.items()]
     invocation.tell({"type": "stats", **figures}, *lines)
 
@@ -289,12 +255,12 @@ def stats(invocation: Invocation, place: Place) -> None:
 @admin.command("log-level")
 @click.argument("level", type=click.Choice(["debug", "info", "warning", "error"]))
 @json_option
-@_pass_place
+@pass_place
 @pass_invocation
 def log_level(invocation: Invocation, place: Place, level: str) -> None:
     """Change how much the running server logs, until it stops."""
     wanted = msgspec.convert({"level": level}, bodies.LogLevel)
-    _running(place, lambda socket: socket.call("PUT", "/v1/admin/log-level", bodies.LogLevel, wanted))
+    running(place, lambda socket: socket.call("PUT", "/v1/admin/log-level", bodies.LogLevel, wanted))
     invocation.tell({"type": "log_level", "level": level}, f"The log level is {level} now.")
 
 
@@ -330,18 +296,6 @@ def _offline(place: Place, work: Callable[[AccountService], Awaitable[T]]) -> T:
                 f"no server answers on {place.folder() / 'admin.sock'}, and its store cannot be opened: {problem}"
             ),
             code="store",
-        ) from None
-
-
-def _running(place: Place, ask: Callable[[AdminSocket], T]) -> T:
-    try:
-        return ask(place.socket())
-    except NobodyListens:
-        raise CliError(
-            f"No server runs on the data folder {place.folder()}; start it with `cooee serve`, "
-            "or name another with --data-dir.",
-            UNREACHABLE,
-            code="unreachable",
         ) from None
 
 

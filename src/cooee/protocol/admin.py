@@ -90,3 +90,23 @@ class LogLevel(_Body, frozen=True):
     """The least severe log entries to write."""
 
     level: Literal["debug", "info", "warning", "error"]
+
+
+class MakeBackup(_Body, omit_defaults=True, frozen=True):
+    """``POST /v1/admin/backup``: write a backup to an absolute path that the server can reach."""
+
+    file: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    replace: bool = False
+
+
+class BackupProgress(_Body, frozen=True):
+    """How far the last backup is; ``done`` of ``total`` bytes of this part, 0 where that is not known.
+
+    ``state``: ``none``, ``copying``, ``checking``, ``writing``, ``verifying``, ``done``; ``failed`` with ``message``.
+    """
+
+    state: str
+    file: str
+    done: int
+    total: int
+    message: str

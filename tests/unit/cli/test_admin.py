@@ -90,3 +90,16 @@ def test_a_wrong_configuration_is_a_sentence(admin: Cooee, tmp_path: Path) -> No
     result = admin("users", "list")
     assert result.exit_code == 1
     assert result.stderr == "cooee: cooee.toml: unknown key server.prot; did you mean port?\n"
+
+
+def test_a_backup_is_made_and_restored_while_no_server_runs(admin: Cooee, cooee: Cooee, tmp_path: Path) -> None:
+    admin("users", "create", "alice")
+    told = json.loads(admin("backup", str(tmp_path / "b.tar"), "--json").stdout)
+    assert told == {"type": "backup", "file": str(tmp_path / "b.tar"), "bytes": (tmp_path / "b.tar").stat().st_size}
+    assert "--force" in admin("backup", str(tmp_path / "b.tar")).stderr
+    assert admin("backup", str(tmp_path / "b.tar"), "--force").exit_code == 0
+    assert "--force" in admin("restore", str(tmp_path / "b.tar")).stderr
+    restored = cooee("admin", "restore", str(tmp_path / "b.tar"), "--data-dir", str(tmp_path / "new"), "--json")
+    assert json.loads(restored.stdout)["rows"]["account"] == 1
+    assert "alice" in cooee("admin", "--data-dir", str(tmp_path / "new"), "users", "list").stdout
+    assert cooee("admin", "restore", str(tmp_path / "nothing.tar")).exit_code == 1

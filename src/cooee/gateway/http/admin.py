@@ -28,7 +28,8 @@ class AdminServices(msgspec.Struct, frozen=True):
     """What administration needs.
 
     ``drain`` begins to drain and returns; ``stats`` are plain numbers and texts by name; ``set_log_level`` takes
-    debug, info, warning or error; ``ready`` and ``metrics`` are those of `HttpServices`.
+    debug, info, warning or error; ``start_backup`` begins a backup to an absolute path, over what is there if so said,
+    and ``backup_progress`` tells of it; ``ready`` and ``metrics`` are those of `HttpServices`.
     """
 
     accounts: AccountService
@@ -36,6 +37,8 @@ class AdminServices(msgspec.Struct, frozen=True):
     drain: Callable[[], None]
     stats: Callable[[], Mapping[str, int | float | str]]
     set_log_level: Callable[[str], None]
+    start_backup: Callable[[str, bool], None]
+    backup_progress: Callable[[], admin.BackupProgress]
     ready: Callable[[], Awaitable[None]]
     metrics: Callable[[], bytes]
 
@@ -123,6 +126,18 @@ async def set_log_level(call: _Call) -> admin.LogLevel:
     wanted: admin.LogLevel = call.body
     call.services.set_log_level(wanted.level)
     return wanted
+
+
+async def make_backup(call: _Call) -> admin.BackupProgress:
+    """Begin a backup."""
+    wanted: admin.MakeBackup = call.body
+    call.services.start_backup(wanted.file, wanted.replace)
+    return call.services.backup_progress()
+
+
+async def get_backup(call: _Call) -> admin.BackupProgress:
+    """Return how far the last backup is."""
+    return call.services.backup_progress()
 
 
 async def get_ready(call: _Call) -> http.Health:
@@ -213,6 +228,17 @@ ADMIN_ROUTES: tuple[Route, ...] = (
         _route("PUT", "/v1/admin/log-level", set_log_level, "Change how much is logged, until the server stops."),
         request=admin.LogLevel,
         response=admin.LogLevel,
+    ),
+    _with(
+        _route("POST", "/v1/admin/backup", make_backup, "Begin a backup to a file."),
+        status=202,
+        request=admin.MakeBackup,
+        response=admin.BackupProgress,
+        errors=(ErrorCode.CONFLICT,),
+    ),
+    _with(
+        _route("GET", "/v1/admin/backup", get_backup, "How far the last backup is."),
+        response=admin.BackupProgress,
     ),
     _with(_route("GET", "/readyz", get_ready, "Whether clients should come here."), response=http.Health),
     _with(

@@ -111,3 +111,12 @@ async def test_enrolment_makes_all_or_nothing(house: House) -> None:
         assert (await admin.request("POST", "/v1/admin/users/bulk", {"userIds": wrong})).code == "bad_frame"
     listed = (await admin.request("GET", "/v1/admin/users")).json["items"]
     assert [each["userId"] for each in listed] == ["taken"]
+
+
+async def test_a_backup_is_begun_and_watched(house: House) -> None:
+    admin = house.admin()
+    begun = await admin.request("POST", "/v1/admin/backup", {"file": "/backups/monday.tar"})
+    assert begun.status == 202
+    assert (await admin.request("GET", "/v1/admin/backup")).json == begun.json
+    assert begun.json == {"state": "done", "file": "/backups/monday.tar", "done": 1, "total": 1, "message": ""}
+    assert (await admin.request("POST", "/v1/admin/backup", {})).code == "bad_frame"
