@@ -166,3 +166,13 @@ async def test_a_client_that_comes_back_to_a_restored_server_reads_everything_an
     await again.leave()
     once_more = await alice.ready(syncToken=told["syncToken"])
     assert once_more.take("account") == []
+
+
+async def test_the_doctor_looks_at_a_running_server(new_server: NewServer) -> None:
+    server = new_server()
+    told = [json.loads(line) for line in (await admin("--data-dir", server.data, "doctor", "--json")).splitlines()]
+    assert {one["check"]: one["text"] for one in told if one["check"] in ("server", "store")} == {
+        "server": "it runs, and clients are welcome",
+        "store": "the store is sound (examined quickly, because the server runs)",
+    }
+    assert [one for one in told if one["level"] == "problem"] == []

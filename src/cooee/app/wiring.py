@@ -14,7 +14,8 @@ from cooee.adapters.sqlite.batch import BATCH_SIZE_BOUNDS
 from cooee.adapters.sqlite.database import DatabaseSettings
 from cooee.adapters.sqlite.errors import StoreError
 from cooee.adapters.sqlite.folder_lock import FolderLock
-from cooee.adapters.sqlite.store import SqliteStore, StoreSettings, open_store
+from cooee.adapters.sqlite.migrations import known_migrations
+from cooee.adapters.sqlite.store import DATABASE_FILE, SqliteStore, StoreSettings, open_store
 from cooee.app.archive import Manifest
 from cooee.app.backup import BackupFailed, Backups, Progress, StoreFiles, restore_backup, write_backup
 from cooee.app.config import Config
@@ -245,6 +246,24 @@ def restore_offline(file: Path, folder: Path, progress: Progress, *, force: bool
         raise BackupFailed(f"the data folder {folder} cannot be made: {problem.strerror}") from None
     with _locked(folder):
         return restore_backup(_STORE_FILES, file, folder, progress, force=force)
+
+
+def examine_store(config: Config, *, online: bool) -> tuple[int, int, str]:
+    """Return the store's schema version, the newest that this program knows, and what is wrong, empty: nothing is.
+
+    Quick while the server runs, from end to end while it does not. Blocks; changes nothing.
+
+    Raises:
+        StoreFailed: the folder is in use though nobody answers, or the store is not there, not ours, or too new.
+    """
+    folder = Path(config.server.data_dir)
+    newest = known_migrations()[-1].version
+    try:
+        with contextlib.nullcontext() if online else _locked(folder):
+            version, wrong = copies.check_live(folder / DATABASE_FILE, full=not online)
+    except (StoreError, BackupFailed) as problem:
+        raise StoreFailed(str(problem)) from problem
+    return version, newest, wrong
 
 
 def admin_socket(config: Config) -> Path:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from cooee.cli.admin_backup import backup, restore
+from cooee.cli.admin_doctor import doctor
 from cooee.cli.admin_place import Place, pass_place, running
 from cooee.cli.admin_socket import AdminSocket, NobodyListens, query
 from cooee.cli.choices import json_option
@@ -48,7 +49,7 @@ def admin(context: click.Context, data_dir: str | None, config_file: Path | None
     context.obj = Place(data_dir, config_file)
 
 
-for _command in (backup, restore):
+for _command in (backup, restore, doctor):
     admin.add_command(_command)
 
 

@@ -103,3 +103,23 @@ def test_a_backup_is_made_and_restored_while_no_server_runs(admin: Cooee, cooee:
     assert json.loads(restored.stdout)["rows"]["account"] == 1
     assert "alice" in cooee("admin", "--data-dir", str(tmp_path / "new"), "users", "list").stdout
     assert cooee("admin", "restore", str(tmp_path / "nothing.tar")).exit_code == 1
+
+
+def test_the_doctor_finds_a_damaged_store(admin: Cooee, tmp_path: Path) -> None:
+    (tmp_path / "data").chmod(0o700)
+    assert "there is no store yet" in admin("doctor").stdout
+    admin("users", "create", "alice")
+    healthy = admin("doctor", "--json")
+    assert healthy.exit_code == 0
+    found = [json.loads(line) for line in healthy.stdout.splitlines()]
+    assert {one["type"] for one in found} == {"finding"}
+    assert {one["check"] for one in found} == {
+        *("configuration", "server", "files", "disk", "clock", "permissions", "store", "schema"),
+    }
+    with (tmp_path / "data" / "cooee.db").open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\xa5" * 4096 * 4)
+    damaged = admin("doctor")
+    assert damaged.exit_code == 1
+    assert "PROBLEM store" in damaged.stdout
+    assert "restore" in damaged.stdout

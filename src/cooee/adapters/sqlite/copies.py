@@ -78,21 +78,24 @@ def check_copy(path: Path) -> Facts:
         raise StoreCorrupt(path, str(error)) from error
 
 
-def check_live(path: Path) -> str:
-    """Return what SQLite finds wrong in a file that is in use, empty when nothing is: structure, not every index.
+def check_live(path: Path, *, full: bool = False) -> tuple[int, str]:
+    """Return the schema's version, and what SQLite finds wrong in a file that may be in use, empty when nothing is.
+
+    ``full`` compares every index with its table too. Nothing is changed.
 
     Raises:
         StoreError: it cannot be read, is not ours, or newer than this program.
     """
+    version = 0
     try:
         with _closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             connection.set_busy_timeout(_BUSY_MS)
             connection.pragma("query_only", value=True)
-            recognise(connection, path)
-            verdict = str(connection.execute("PRAGMA quick_check(1)").get)
-            return "" if verdict == "ok" else verdict.removeprefix("*** in database main ***\n")
+            version = recognise(connection, path)
+            verdict = str(connection.execute(f"PRAGMA {'integrity' if full else 'quick'}_check(1)").get)
+            return version, "" if verdict == "ok" else verdict.removeprefix("*** in database main ***\n")
     except (apsw.CorruptError, apsw.NotADBError) as error:
-        return str(error)
+        return version, str(error)
     except apsw.Error as error:
         raise StoreUnreadable(path, str(error)) from error
 
