@@ -61,7 +61,7 @@ class Story:
         await self.look(bob)
         await self.say(a, alice, chat, "twice")
         await self.say(a, alice, chat, "acked")
-        await self.scene.restart()
+        await self.crash()
         await self.look(bob)
         a = await self.connect(alice)
         await self.say(a, alice, chat, "twice")
@@ -69,11 +69,16 @@ class Story:
         b = await self.connect(bob)
         await self.wait_for(b, chat, late)
         await self.receive(bob, b, chat, late)
-        await self.scene.restart()
+        await self.crash()
         await self.look(bob)
         a, b = await self.connect(alice), await self.connect(bob)
         await self.bring_to_end(alice, a, bob, b, (chat, group))
         return self.record
+
+    async def crash(self) -> None:
+        """Kill the server at once, before anything that was promised too early can become true."""
+        self.scene.server.kill9()
+        await self.scene.restart()
 
     async def bring_to_end(self, alice: Person, a: Peer, bob: Person, b: Peer, places: tuple[str, ...]) -> None:
         await asyncio.gather(a.caught_up(), b.caught_up())
