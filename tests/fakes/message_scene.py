@@ -26,9 +26,11 @@ from cooee.ports.sessions import SessionEntry
 from cooee.protocol import frames
 from cooee.protocol.codec import decode_server, encode_system_body
 from cooee.services.budgets import Budgets
+from cooee.services.conversation_list import ConversationList, ListSources
 from cooee.services.conversations import ConversationViews, ViewSources
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.messages import Messages
+from cooee.services.own_conversations import OwnConversations
 from cooee.services.receipts import Receipts, ReceiptStores
 from cooee.services.routes import Routes
 from cooee.workers.fanout import Fanout
@@ -84,8 +86,11 @@ class MessageScene:
         self.messages = Messages(log, self.views, timeline, self.clock, self.budgets)
         self.preferences = MemoryPreferences()
         self.group_receipts = GroupReceipts(timeline, self.views, self.routes, self.clock, self._call_later)
+        entries = ListSources(self.accounts, groups, timeline, cursors, self.preferences)
+        listed = ConversationList(entries, self.routes, self.limits, str)
+        own = OwnConversations(self.preferences, self.sessions, listed, self.routes)  # notes; its worker does not run
         self.receipts = Receipts(
-            ReceiptStores(cursors, timeline, self.preferences), self.views, self.routes, self.clock, self.group_receipts
+            ReceiptStores(cursors, timeline, own), self.views, self.routes, self.clock, self.group_receipts
         )
         self.wakeups = Wakeups(self.push_queue, self.devices, self.clock)
         self.fanout = Fanout(log, self.views, self.routes, self.wakeups, self.clock)

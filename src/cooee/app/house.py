@@ -37,6 +37,7 @@ from cooee.services.export import ExportService, ExportStores
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.groups import GroupService
 from cooee.services.messages import Messages
+from cooee.services.own_conversations import OwnConversations
 from cooee.services.own_state import OwnState
 from cooee.services.passwords import Passwords, PasswordSettings
 from cooee.services.presence import PresenceService
@@ -99,6 +100,7 @@ class House:
             limits,
             tokens.at,
         )
+        self.own_conversations = OwnConversations(ports.preferences, ports.sessions, self.conversations, self.routes)
         self.passwords = Passwords(
             PasswordSettings(
                 settings.argon2_time_cost,
@@ -126,7 +128,7 @@ class House:
             user_search=settings.user_search,
         )
         self.groups = GroupService(
-            ports.groups, ports.accounts, ports.contacts, ports.preferences, self.views, clock, self.budgets
+            ports.groups, ports.accounts, ports.contacts, self.own_conversations, self.views, clock, self.budgets
         )
         self.accounts = AccountService(
             AccountStores(ports.accounts, ports.credentials),
@@ -143,7 +145,7 @@ class House:
         )
         self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets)
         self.receipts = Receipts(
-            ReceiptStores(ports.cursors, ports.timeline, ports.preferences),
+            ReceiptStores(ports.cursors, ports.timeline, self.own_conversations),
             self.views,
             self.routes,
             clock,
@@ -196,6 +198,7 @@ class House:
             self.routes.run,
             self.fanout.run,
             self.wakeups.run,
+            self.own_conversations.run,
             self.presence.run,
             self.sweeper.run,
             self.lag.run,

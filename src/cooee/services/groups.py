@@ -1,8 +1,7 @@
 """Groups: found, change, invite, join. Every change is a durable system message before it is answered."""
 
-import asyncio
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -14,9 +13,9 @@ from cooee.ports.accounts import Accounts, GroupAddAudience
 from cooee.ports.clock import Clock
 from cooee.ports.contacts import Contacts
 from cooee.ports.groups import GroupChanged, Groups, InviteToken, Rule
-from cooee.ports.preferences import Preferences
 from cooee.services.budgets import Budgets
 from cooee.services.conversations import ConversationViews
+from cooee.services.own_conversations import OwnConversations
 
 _TOKEN_BYTES = 16
 
@@ -36,7 +35,7 @@ class GroupService:
         groups: Groups,
         accounts: Accounts,
         contacts: Contacts,
-        preferences: Preferences,
+        own: OwnConversations,
         views: ConversationViews,
         clock: Clock,
         budgets: Budgets,
@@ -44,7 +43,7 @@ class GroupService:
         self._groups = groups
         self._accounts = accounts
         self._contacts = contacts
-        self._preferences = preferences
+        self._own = own
         self._views = views
         self._clock = clock
         self._budgets = budgets
@@ -66,7 +65,7 @@ class GroupService:
         changed = await self._change(
             conversation_id, lambda group: rules.create(group, by, conversation_id, cleaned, allowed, limit)
         )
-        await self._note(conversation_id, changed.group.members)
+        await self._own.changed(changed.group.members, conversation_id)
         return Added(changed.group, refused)
 
     async def get(self, user_id: str, conversation_id: str) -> Group:
@@ -83,7 +82,7 @@ class GroupService:
         by = self._actor(actor)
         changed = await self._change(conversation_id, lambda group: rules.rename(group, by, cleaned))
         if changed.placed:
-            await self._note(conversation_id, changed.group.members)
+            await self._own.changed(changed.group.members, conversation_id)
         return changed.group
 
     async def delete(self, actor: DeviceRef, conversation_id: str) -> None:
@@ -94,7 +93,7 @@ class GroupService:
         await self._change(conversation_id, lambda group: rules.delete(group, by))
         await self._groups.delete_invites(conversation_id)
         if before is not None:
-            await self._note(conversation_id, before.members)
+            await self._own.changed(before.members, conversation_id)
 
     async def add_members(self, actor: DeviceRef, conversation_id: str, user_ids: Sequence[str]) -> Added:
         """Let users in. Those who may not be added by the actor are left out and named."""
@@ -110,7 +109,7 @@ class GroupService:
         limit = self._limits.group_members
         changed = await self._change(conversation_id, lambda group: rules.add_members(group, by, allowed, limit))
         if changed.placed:
-            await self._note(conversation_id, allowed)
+            await self._own.changed(allowed, conversation_id)
         return Added(changed.group, refused)
 
     async def remove_member(self, actor: DeviceRef, conversation_id: str, user_id: str) -> None:
@@ -119,7 +118,7 @@ class GroupService:
         by = self._actor(actor)
         changed = await self._change(conversation_id, lambda group: rules.remove_member(group, by, user_id))
         if changed.placed:
-            await self._note(conversation_id, (user_id,))
+            await self._own.changed((user_id,), conversation_id)
 
     async def set_role(self, actor: DeviceRef, conversation_id: str, user_id: str, role: Role) -> Group:
         """Change a member's role; the role owner hands the group over."""
@@ -169,16 +168,13 @@ class GroupService:
             raise _no_such_invite()
         changed = await self._change(invite.conversation_id, lambda group: rules.join(group, by, limit))
         if changed.placed:
-            await self._note(invite.conversation_id, (actor.user_id,))
+            await self._own.changed((actor.user_id,), invite.conversation_id)
         return changed.group
 
     async def _change(self, conversation_id: str, rule: Rule) -> GroupChanged:
         changed = await self._groups.change(conversation_id, rule)
         self._views.forget(conversation_id)
         return changed
-
-    async def _note(self, conversation_id: str, user_ids: Iterable[str]) -> None:
-        await asyncio.gather(*(self._preferences.note_change(user_id, conversation_id) for user_id in user_ids))
 
     async def _addable(self, actor_id: str, user_ids: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
         """Split ``user_ids`` into those the actor may add and those he may not.

@@ -12,7 +12,6 @@ from cooee.domain.ids import DeviceRef
 from cooee.domain.receipt import Watermark
 from cooee.ports.clock import Clock
 from cooee.ports.cursors import CursorChange, Cursors, CursorUpdate
-from cooee.ports.preferences import Preferences
 from cooee.ports.router import Routed, RouteKind
 from cooee.ports.timeline import Timeline
 from cooee.protocol import frames
@@ -20,6 +19,7 @@ from cooee.protocol.codec import encode, error_frame
 from cooee.services.conversations import ConversationView, ConversationViews, check_takes_part
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.messages import Reply
+from cooee.services.own_conversations import OwnConversations
 from cooee.services.routes import Routes
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class ReceiptStores(NamedTuple):
 
     cursors: Cursors
     timeline: Timeline
-    preferences: Preferences
+    own: OwnConversations
 
 
 class Receipts:
@@ -63,7 +63,7 @@ class Receipts:
         clock: Clock,
         group_receipts: GroupReceipts,
     ) -> None:
-        self._cursors, self._timeline, self._preferences = stores
+        self._cursors, self._timeline, self._own = stores
         self._views = views
         self._routes = routes
         self._clock = clock
@@ -216,7 +216,7 @@ class Receipts:
         before, after = moved.before, moved.after
         if after.read > before.read:
             self._tell_own_devices(moved)
-            self._spawn(self._note_read(moved.device.user_id, moved.view.conversation_id))
+            self._spawn(self._note_read(moved.device, moved.view.conversation_id))
         view = moved.view
         if view.large or moved.device.user_id not in view.members:
             return
@@ -225,10 +225,10 @@ class Receipts:
         if after.read > before.read and moved.device.user_id not in view.hidden_readers:
             self._tell_senders(moved, READ, before.read, after.read)
 
-    async def _note_read(self, user_id: str, conversation_id: str) -> None:
-        """Put the reading into the user's change log, for his devices that are away (PROTOCOL.md §5)."""
+    async def _note_read(self, device: DeviceRef, conversation_id: str) -> None:
+        """Have the user's other devices learn of the reading, those that are away too (PROTOCOL.md §5)."""
         try:
-            await self._preferences.note_change(user_id, conversation_id)
+            await self._own.changed((device.user_id,), conversation_id, except_device=device)
         except CooeeError as refusal:  # the watermark itself is durable; the snapshot tells it
             _log.warning("a reading cannot be noted for the user's other devices now: %s", refusal)
         except Exception:  # noqa: BLE001  # as above
