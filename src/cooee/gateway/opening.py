@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from sys import intern
 from typing import TYPE_CHECKING
 
 from cooee.domain.errors import CooeeError, ErrorCode, unavailable
@@ -87,10 +88,10 @@ async def _enter(session: "Session", device: Device, hello: Hello) -> None:
     """Enter the session into all registries and say welcome; before the welcome nothing is sent."""
     shared = session.shared
     user_id, device_id = session.device
-    session.device_type = device.type
+    session.device_type = intern(device.type)
     try:
         replaced = await shared.services.sessions.register(
-            _entry(shared, session.device, session.connection_id, device.type)
+            _entry(shared, session.device, session.connection_id, session.device_type)
         )
     except Exception:  # noqa: BLE001  # soft state
         _log.exception("a session could not be registered")

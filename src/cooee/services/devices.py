@@ -208,6 +208,7 @@ class DeviceService:
         A device with a live connection is not idle, however long ago it logged in; and a clock that jumps ahead makes
         nobody idle.
         """
+        self._known.tend()
         now = self._steady.now_ms()
         seen, self._seen = self._seen, set()
         if seen:

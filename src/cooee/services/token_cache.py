@@ -38,6 +38,15 @@ class TokenCache:
         if len(self._devices) > self._capacity:
             self._devices.popitem(last=False)
 
+    def tend(self) -> None:
+        """Drop what is believed no longer; run now and then, so that idle connections keep nothing here."""
+        now = self._clock.monotonic()
+        while self._devices:
+            token_hash, (_, until) = next(iter(self._devices.items()))
+            if until > now:
+                return
+            del self._devices[token_hash]
+
     def forget(self, user_ids: Collection[str]) -> None:
         """Drop the tokens of these users. Looks at all."""
         self.revision += 1

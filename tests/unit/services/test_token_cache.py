@@ -41,3 +41,15 @@ def test_it_does_not_grow_without_bound() -> None:
         cache.enter(device("alice", bytes([number])), cache.revision)
     assert len(cache) == 3
     assert cache.find(b"\x09") is not None
+
+
+def test_what_is_believed_no_longer_is_dropped() -> None:
+    clock = ManualClock()
+    cache = TokenCache(clock, 5.0, 10)
+    cache.enter(device("alice", b"a"), cache.revision)
+    clock.advance(3)
+    cache.enter(device("bob", b"b"), cache.revision)
+    clock.advance(2)
+    cache.tend()
+    assert len(cache) == 1
+    assert cache.find(b"b") is not None

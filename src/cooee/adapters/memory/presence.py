@@ -14,7 +14,7 @@ class MemoryPresence:
 
     def __init__(self, remember_offline: int = 50_000) -> None:
         self._remember = remember_offline
-        self._connections: dict[str, set[tuple[str, str]]] = {}
+        self._connections: dict[str, tuple[tuple[str, str], ...]] = {}  # few each: a set would take 200 bytes more
         self._online: dict[str, PresenceState] = {}
         self._offline: OrderedDict[str, PresenceState] = OrderedDict()
         self._watchers: dict[str, set[str]] = {}
@@ -23,10 +23,12 @@ class MemoryPresence:
     async def connect(self, user_id: str, server_id: str, connection_id: str, now_ms: int) -> PresenceState | None:
         """Count a connection; the new state when the user was offline, else None."""
         connections = self._connections.get(user_id)
+        one = (server_id, connection_id)
         if connections is not None:
-            connections.add((server_id, connection_id))
+            if one not in connections:
+                self._connections[user_id] = (*connections, one)
             return None
-        self._connections[user_id] = {(server_id, connection_id)}
+        self._connections[user_id] = (one,)
         before = self._offline.pop(user_id, PresenceState(user_id, online=False))
         state = PresenceState(user_id, True, before.last_seen, max(now_ms, before.changed_at + 1))
         self._online[user_id] = state
@@ -34,11 +36,12 @@ class MemoryPresence:
 
     async def disconnect(self, user_id: str, server_id: str, connection_id: str, now_ms: int) -> PresenceState | None:
         """Stop counting a connection; the new state when it was the user's last, else None."""
-        connections = self._connections.get(user_id, set())
-        if (server_id, connection_id) not in connections:
+        connections = self._connections.get(user_id, ())
+        left = tuple(one for one in connections if one != (server_id, connection_id))
+        if len(left) == len(connections):
             return None
-        connections.remove((server_id, connection_id))
-        return None if connections else self._went_offline(user_id, now_ms)
+        self._connections[user_id] = left
+        return None if left else self._went_offline(user_id, now_ms)
 
     async def states(self, user_ids: Sequence[str]) -> dict[str, PresenceState]:
         """Return what is known, by userId."""
@@ -80,7 +83,7 @@ class MemoryPresence:
             self._unwatch(server_id, user_id)
         gone = []
         for user_id, connections in list(self._connections.items()):
-            left = {connection for connection in connections if connection[0] != server_id}
+            left = tuple(one for one in connections if one[0] != server_id)
             self._connections[user_id] = left
             if not left:
                 gone.append(self._went_offline(user_id, now_ms))
