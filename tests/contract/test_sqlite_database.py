@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -173,6 +174,25 @@ asyncio.run(main())
     store = await open_store(tmp_path)
     assert (await store.timeline.head(CHAT)).last == 1
     await store.aclose()
+
+
+async def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    store = await open_store(tmp_path)
+    await append(store)
+    assert {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in names_in(tmp_path)} == {
+        DATABASE_FILE: 0o600,
+        f"{DATABASE_FILE}-shm": 0o600,
+        f"{DATABASE_FILE}-wal": 0o600,
+        "cooee.lock": 0o600,
+    }
+    await store.aclose()
+
+
+async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_FILE).mkdir()
+    with pytest.raises(StoreUnreadable) as refused:
+        await open_store(tmp_path)
+    assert DATABASE_FILE in str(refused.value)
 
 
 async def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,8 +120,8 @@ class Database:
     async def write(self, run: Callable[[apsw.Connection], T]) -> T:
         """Return what ``run(connection)`` returns, called in the writer thread inside the batch's transaction.
 
-        Durable before it returns. What ``run`` raises undoes only its own changes and is raised here. A caller that
-        is cancelled does not stop it.
+        Durable before it returns. What ``run`` raises undoes only its own changes and is raised here. It may be called
+        again when another operation of the batch broke the transaction. A caller that is cancelled does not stop it.
 
         Raises:
             CooeeError: ``unavailable`` when the store takes nothing now: nothing was stored, a retry is safe.
@@ -181,7 +182,11 @@ class Database:
 def open_file(path: Path, settings: DatabaseSettings) -> apsw.Connection:
     """Open, check and migrate the file, and note that it is in use."""
     try:
+        # The file is its owner's alone, and SQLite gives its journals the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = apsw.Connection(str(path), vfs=settings.vfs)
+    except OSError as error:
+        raise StoreUnreadable(path, error.strerror or str(error)) from error
     except apsw.Error as error:
         raise StoreUnreadable(path, str(error)) from error
     try:

@@ -132,10 +132,11 @@ class WriterThread:
                 _log.exception("an operation failed in the writer thread")
                 self._refuse(batch, "an operation failed")
                 return
-            # One of them is the culprit: the others must not suffer for it.
+            # One of them is the culprit, and the others must not suffer for it: halve until it is alone.
             self._roll_back()
-            for operation in batch:
-                self._write([operation])
+            middle = len(batch) // 2
+            self._write(batch[:middle])
+            self._write(batch[middle:])
             return
         counters = self.counters
         counters.commits += 1
