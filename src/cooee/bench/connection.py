@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ MAX_SOCKETS = 19_000
 PER_ADDRESS = 15_000
 """Connections from one source address: the system gives some 28,000 ports, and closed ones rest for a minute."""
 CONNECT_AT_ONCE = 256
+_BIND_ADDRESS_NO_PORT = 24
+"""Linux' IP_BIND_ADDRESS_NO_PORT: the port is chosen when the other end is known."""
 
 OnFrame = Callable[["LoadConnection", bytes], None]
 """Takes a frame that is no part of the opening."""
@@ -113,13 +116,18 @@ async def connect(url: str, token: str, on_frame: OnFrame, source: str | None = 
     Raises:
         ConnectionError: the server refused.
     """
+    loop = asyncio.get_running_loop()
     place = urlsplit(url)
-    _, connection = await asyncio.get_running_loop().create_connection(
-        lambda: LoadConnection(token, on_frame),
-        place.hostname or "127.0.0.1",
-        place.port or 80,
-        local_addr=(source, 0) if source else None,
-    )
+    host, port = place.hostname or "127.0.0.1", place.port or 80
+    if source is None:
+        _, connection = await loop.create_connection(lambda: LoadConnection(token, on_frame), host, port)
+    else:  # without a look at names, which would take a thread for each
+        own = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        own.setblocking(False)
+        own.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+        own.bind((source, 0))
+        await loop.sock_connect(own, (host, port))
+        _, connection = await loop.create_connection(lambda: LoadConnection(token, on_frame), sock=own)
     if connection.welcomed is not None:
         await connection.welcomed
     return connection
