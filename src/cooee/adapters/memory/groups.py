@@ -81,5 +81,7 @@ class MemoryGroups:
         for user_id in members.keys() - before.keys():
             members[user_id] = msgspec.structs.replace(members[user_id], joined=number_for[user_id])
             conversation.spans.setdefault(user_id, []).append(Span(number_for[user_id]))
+        in_order = sorted(members.values(), key=lambda member: (member.joined, member.user_id))
+        members = {member.user_id: member for member in in_order}
         conversation.group = msgspec.structs.replace(change.group, members=members)
         return GroupChanged(conversation.group, placed)
