@@ -176,3 +176,24 @@ async def test_the_doctor_looks_at_a_running_server(new_server: NewServer) -> No
         "store": "the store is sound (examined quickly, because the server runs)",
     }
     assert [one for one in told if one["level"] == "problem"] == []
+
+
+@pytest.mark.crash
+async def test_what_was_acknowledged_before_a_kill_is_in_a_backup_made_afterwards(
+    new_server: NewServer, new_scene: NewScene, tmp_path: Path
+) -> None:
+    server = new_server()
+    scene = new_scene(server)
+    alice, bob = await scene.people("alice", "bob")
+    at_alice = await alice.ready()
+    for number in range(20):
+        await at_alice.say(dm(alice, bob), f"message {number}")
+    server.kill9()  # what was acknowledged stands in the write-ahead log
+    await scene.aclose()
+    told = json.loads(
+        await admin("--data-dir", server.data, "backup", tmp_path / "backup.tar", "--json"),
+    )
+    assert told["bytes"] > 0
+    restored = json.loads(await admin("restore", tmp_path / "backup.tar", "--data-dir", tmp_path / "new", "--json"))
+    assert restored["rows"]["message"] >= 20
+    assert restored["rows"]["account"] == 2

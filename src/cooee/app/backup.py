@@ -98,8 +98,9 @@ def write_backup(store: StoreFiles, folder: Path, target: Path, progress: Progre
     progress.file = str(target)
     _check_target(folder, target, replace=replace)
     partial, copy = target.with_name(target.name + ".partial"), target.with_name(target.name + ".partial-store")
+    logs = [copy.with_name(copy.name + end) for end in ("-journal", "-wal", "-shm")]
     try:
-        with _removed(partial, copy):
+        with _removed(partial, copy, *logs):
             _check_room(folder, target.parent)
             progress.begin("copying")
             facts = store.copy(folder / archive.STORE, copy, progress.report, progress.rest)

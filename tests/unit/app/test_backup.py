@@ -87,7 +87,7 @@ def test_the_usual_tools_read_it_too(place: Place, tmp_path: Path) -> None:
 
 
 async def test_nothing_but_the_backup_is_left_beside_it(place: Place, tmp_path: Path) -> None:
-    for litter in ("backup.tar.partial", "backup.tar.partial-store"):
+    for litter in ("backup.tar.partial", "backup.tar.partial-store", "backup.tar.partial-store-journal"):
         (tmp_path / litter).write_bytes(b"of one that was killed")
     place.backup()
     assert names(tmp_path) == {"data", "backup.tar"}
@@ -273,3 +273,13 @@ def test_an_empty_folder_has_nothing_to_copy(tmp_path: Path) -> None:
     with pytest.raises(BackupFailed):
         place.backup()
     assert contents(tmp_path) == {"data", "data/cooee.lock"}
+
+
+async def test_a_full_disk_is_told_as_such(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise apsw.FullError("database or disk is full")
+
+    monkeypatch.setattr(copies, "_copy", full)
+    with pytest.raises(BackupFailed, match="no room for"):
+        place.backup()
+    assert names(tmp_path) == {"data"}

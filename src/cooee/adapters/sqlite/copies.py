@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import apsw
 
-from cooee.adapters.sqlite.errors import StoreCorrupt, StoreUnreadable
+from cooee.adapters.sqlite.errors import StoreCorrupt, StoreError, StoreUnreadable
 from cooee.adapters.sqlite.migrations import recognise
 
 Report = Callable[[int, int], None]
@@ -50,12 +50,15 @@ def copy_file(source: Path, target: Path, report: Report, rest: Rest) -> Facts:
             reading.execute("BEGIN")
             rows = _rows(reading)  # the first read takes the snapshot, which lasts until COMMIT
             with _closing(apsw.Connection(str(target))) as writing:
+                writing.pragma("journal_mode", "off")  # nothing to go back to
                 writing.pragma("synchronous", "off")  # forced to the disk below, whole
                 _copy(reading, writing, target, report, rest)
                 writing.pragma("journal_mode", "delete")  # one file, without a log beside it
             reading.execute("COMMIT")
+    except apsw.FullError as error:
+        raise StoreError(f"there is no room for {target}; make some, or name a file elsewhere") from error
     except apsw.Error as error:
-        raise StoreUnreadable(source, str(error)) from error
+        raise StoreError(f"the data file {source} cannot be copied to {target}: {error}") from error
     _force(target)
     return version, rows
 
