@@ -44,13 +44,14 @@ class TokenBucket:
         Returns the new state and 0.0, or the old state and the seconds to wait, with nothing taken. More than
         ``burst`` at once passes when the bucket is full, and is paid off afterwards: nothing waits for ever.
         """
-        start = max(now, state)
         cost = n * self._token_s
+        if state <= now:  # full, as nearly always: anything passes
+            return now + cost, 0.0
         spare = self._capacity_s - cost
-        wait = start - now - max(0.0, spare)
+        wait = state - now - max(0.0, spare)
         if wait > _SLACK_S:
             return state, wait
-        return start + cost, 0.0
+        return state + cost, 0.0
 
     def available(self, state: float, now: float) -> float:
         """Return how many tokens are there at ``now``; negative while a larger take is being paid off."""

@@ -20,8 +20,12 @@ NO_STATUS = 1005
 """Stands for a close frame without a code (RFC 6455 §7.4.1)."""
 _TRANSLATE_FROM = 1000
 """Bytes from which a table look-up per lane beats one XOR of big integers."""
-_HEADERS = tuple(bytes((0x80 | TEXT, length)) for length in range(126))
-"""Heads of unmasked text frames up to 125 bytes: most of what a server sends."""
+_COMMON = 1024
+_HEADERS = (
+    *(bytes((0x80 | TEXT, length)) for length in range(126)),
+    *(bytes((0x80 | TEXT, 126, length >> 8, length & 0xFF)) for length in range(126, _COMMON)),
+)
+"""Heads of unmasked text frames up to 1023 bytes: most of what a server sends."""
 
 
 class ProtocolViolation(Exception):
@@ -243,9 +247,11 @@ def _xor_table(byte: int) -> bytes:
 
 def head(opcode: int, length: int, *, masked: bool = False) -> bytes:
     """Return the head of a final frame, without the mask's key."""
+    if length < _COMMON and opcode == TEXT and not masked:
+        return _HEADERS[length]
     bit = 0x80 if masked else 0
     if length < 126:
-        return _HEADERS[length] if opcode == TEXT and not bit else bytes((0x80 | opcode, bit | length))
+        return bytes((0x80 | opcode, bit | length))
     if length < 65_536:
         return bytes((0x80 | opcode, bit | 126)) + length.to_bytes(2, "big")
     return bytes((0x80 | opcode, bit | 127)) + length.to_bytes(8, "big")

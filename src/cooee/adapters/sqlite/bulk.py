@@ -1,6 +1,7 @@
 """Many rows with few statements. Each step of SQLite gives the interpreter lock away and must win it back.
 
-Statements come in sizes of powers of two, so that the prepared ones are found again in the connection's cache.
+Statements come in all sizes up to `EXACT` and in powers of two above, so that the prepared ones are found again in the
+connection's cache.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,10 @@ import apsw
 
 MAX_ROWS = 256
 """Rows in one statement. With 12 columns its text is 7 kB; texts above 16 kB are not cached."""
+
+
+EXACT = 16
+"""Up to so many rows go in one statement, whatever their number: at low rates a commit has few."""
 
 
 @cache
@@ -26,8 +31,11 @@ def _statement(template: str, columns: int, rows: int) -> str:
 def _pieces(columns: int, flat: Sequence[Any]) -> Iterator[tuple[int, Sequence[Any]]]:
     total, begin, size = len(flat) // columns, 0, MAX_ROWS
     while total:
-        while size > total:
-            size >>= 1
+        if total <= EXACT:
+            size = total
+        else:
+            while size > total:
+                size >>= 1
         end = begin + size * columns
         yield size, flat[begin:end]
         begin = end

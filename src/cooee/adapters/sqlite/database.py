@@ -22,6 +22,8 @@ from cooee.domain.errors import unavailable
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
+_STATEMENTS = 400
+"""Prepared statements that the writer keeps: each of its bulk statements in some twenty sizes."""
 _CHECK_ALWAYS_BELOW = 64 * 1024 * 1024
 """A file up to this size (bytes) is checked at every start; a larger one only after an unclean end."""
 
@@ -184,7 +186,7 @@ def open_file(path: Path, settings: DatabaseSettings) -> apsw.Connection:
     try:
         # The file is its owner's alone, and SQLite gives its journals the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = apsw.Connection(str(path), vfs=settings.vfs)
+        connection = apsw.Connection(str(path), vfs=settings.vfs, statementcachesize=_STATEMENTS)
     except OSError as error:
         raise StoreUnreadable(path, error.strerror or str(error)) from error
     except apsw.Error as error:
