@@ -20,6 +20,7 @@ from cooee.client.state import ConversationState, State
 from cooee.client.store import Store
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
+from cooee.domain.receipt import Watermark
 
 T = TypeVar("T")
 
@@ -186,7 +187,7 @@ class Ledger:
             conversation.last_activity,
             conversation.ticked.delivered,
             conversation.ticked.read,
-            dict(conversation.marks),
+            _members(conversation),
         )
 
     # --- telling
@@ -234,3 +235,11 @@ class Ledger:
     def next_change(self) -> asyncio.Event:
         """Return an event that is set at the next change."""
         return self._changed
+
+
+def _members(conversation: ConversationState) -> dict[str, Watermark]:
+    """Return the members with their watermarks; those who are known by a watermark where the roster is not known."""
+    marks = conversation.marks
+    if conversation.roster is None:
+        return dict(marks)
+    return {user: marks.get(user, Watermark()) for user in conversation.roster}
