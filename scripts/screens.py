@@ -84,7 +84,8 @@ async def draw(alice: Client, bob: Client, theme: str, folder: Path) -> None:
         await bob.typing("dm:alice:bob")
         await seat.sees("typing")
         await save(seat, folder, f"{theme}-chat")
-        seat.app.right.write("")
+        with seat.here():
+            seat.app.right.write("")
         await seat.opens("dora")
         await seat.sees("evil")
         await save(seat, folder, f"{theme}-hostile")
@@ -93,11 +94,11 @@ async def draw(alice: Client, bob: Client, theme: str, folder: Path) -> None:
         await save(seat, folder, f"{theme}-group")
         windows = {"f1": "Keys and signs", "ctrl+k": "Jump", "ctrl+n": "Notes to self", "ctrl+o": "Rename"}
         for key, text in windows.items():
-            await seat.pilot.press(key)
+            await seat.press(key)
             await seat.sees(text)
             await save(seat, folder, f"{theme}-{key}")
-            await seat.pilot.press("escape")
-        await seat.pilot.press("ctrl+f", "ctrl+a", *"bach")
+            await seat.press("escape")
+        await seat.press("ctrl+f", "ctrl+a", *"bach")
         await seat.sees("1 message")
         await save(seat, folder, f"{theme}-ctrl+f")
 
@@ -110,7 +111,7 @@ async def draw_sizes(alice: Client, folder: Path) -> None:
             await save(seat, folder, f"{name}-list")
             await seat.opens("bob")
             await seat.sees("No, that is all")
-            await seat.pilot.press("up", "r")
+            await seat.press("up", "r")
             await save(seat, folder, f"{name}-chat")
 
 
@@ -132,8 +133,9 @@ async def draw_offline(alice: Client, server: ServerProcess, folder: Path) -> No
 
 async def save(seat: Seat, folder: Path, name: str) -> None:
     """Write the screen."""
-    await seat.pilot.pause(0.1)
-    picture = seat.app.export_screenshot(title="cooee chat")
+    await seat.pause(0.1)
+    with seat.here():
+        picture = seat.app.export_screenshot(title="cooee chat")
     await asyncio.to_thread((folder / f"{name}.svg").write_text, picture, "utf-8")
     print(name)
 

@@ -1,8 +1,8 @@
 """People who sit before `cooee chat`: the real screen without a terminal, over the SDK's real client."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -21,7 +21,13 @@ class Seat:
 
     def __init__(self, app: ChatApp, pilot: Pilot[None]) -> None:
         self.app = app
-        self.pilot = pilot
+        self._pilot = pilot
+
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Act within this screen: several of them share a process in tests, and Textual knows one current."""
+        with self.app._context():
+            yield
 
     @property
     def client(self) -> Client:
@@ -31,8 +37,9 @@ class Seat:
     @property
     def screen(self) -> str:
         """The text on the screen."""
-        strips = self.app.screen._compositor.render_strips(self.app.size)
-        return "\n".join(strip.text for strip in strips)
+        with self.here():
+            strips = self.app.screen._compositor.render_strips(self.app.size)
+            return "\n".join(strip.text for strip in strips)
 
     @property
     def bubbles(self) -> list[Bubble]:
@@ -58,7 +65,7 @@ class Seat:
         try:
             async with asyncio.timeout(WAIT_S):
                 while not check():
-                    await self.pilot.pause(0.02)
+                    await self.pause()
         except TimeoutError:
             raise AssertionError(f"{self.client.me.user_id} waited for {what}:\n{self.screen}") from None
 
@@ -70,22 +77,42 @@ class Seat:
         """Wait until a text is no longer on the screen."""
         await self.until(lambda: text not in self.screen, f"the end of {text!r}")
 
+    async def pause(self, seconds: float = 0.02) -> None:
+        """Let the screen do what it has to do."""
+        with self.here():
+            await self._pilot.pause(seconds)
+
+    async def press(self, *keys: str) -> None:
+        """Press keys."""
+        with self.here():
+            await self._pilot.press(*keys)
+
+    async def click(self, x: int, y: int) -> None:
+        """Click on a place of the screen."""
+        with self.here():
+            await self._pilot.click(offset=(x, y))
+
+    async def resize(self, width: int, height: int) -> None:
+        """Give the terminal another size."""
+        with self.here():
+            await self._pilot.resize_terminal(width, height)
+
     async def opens(self, chat: str) -> None:
         """Jump to a chat by the keyboard."""
-        await self.pilot.press("ctrl+k")
+        await self.press("ctrl+k")
         await self.sees("Jump to a chat")
         await self.types(chat)
-        await self.pilot.press("enter")
+        await self.press("enter")
         await self.until(lambda: self.app.right.composer.has_focus and self.app.session.chat, "the chat")
 
     async def types(self, text: str) -> None:
-        """Press keys."""
-        await self.pilot.press(*(_key(character) for character in text))
+        """Write."""
+        await self.press(*(_key(character) for character in text))
 
     async def says(self, text: str) -> None:
         """Write a message and send it."""
         await self.types(text)
-        await self.pilot.press("enter")
+        await self.press("enter")
         await self.until(lambda: self.bubble(text) is not None, f"the own {text!r}")
 
     async def online(self) -> None:
@@ -108,8 +135,21 @@ async def seat_of(
 ) -> AsyncIterator[Seat]:
     """Open the screen of a client that is open."""
     app = ChatApp(*await prepared(client, chat, theme))
-    async with app.run_test(size=size, notifications=True) as pilot:
-        yield Seat(app, pilot)
+    opened: asyncio.Future[Pilot[None]] = asyncio.get_running_loop().create_future()
+    closing = asyncio.Event()
+
+    async def keep() -> None:
+        async with app.run_test(size=size, notifications=True) as pilot:
+            opened.set_result(pilot)
+            await closing.wait()
+
+    keeping = asyncio.create_task(keep())  # in a context of its own
+    await asyncio.wait((opened, keeping), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield Seat(app, opened.result())
+    finally:
+        closing.set()
+        await keeping
 
 
 def _key(character: str) -> str:

@@ -89,7 +89,7 @@ class ChatApp(App[None]):
         self.left.rows.focus()
         self.run_worker(self.session.follow(), group="follow", exit_on_error=True)
         self.run_worker(self._load(), group="load")
-        self.set_interval(_FRAME_S, self.repaint)
+        self.set_interval(_FRAME_S, self._frame)
         self.set_interval(_MINUTE_S, self.change)
         self.set_interval(_WATCH_S, self._watch)
         self.set_interval(_SAVE_S, self.save)
@@ -191,18 +191,16 @@ class ChatApp(App[None]):
         self.run_worker(self.session.peek(event.conversation_ids), group="peek", exclusive=True)
 
     @on(MessageList.Seen)
-    async def _read(self, event: MessageList.Seen) -> None:
+    def _read(self, event: MessageList.Seen) -> None:
         self._seen = event.number
-        await self._mark_seen()
 
-    async def _mark_seen(self) -> None:
-        """Mark as read what somebody can have seen: not under a window, not while the terminal is not looked at."""
-        if self._seen and self.app_focus and len(self.screen_stack) == 1 and self.right.shown == self.session.chat:
-            await self.attempt(self.session.seen(self._seen))
-
-    async def on_app_focus(self) -> None:
-        """Somebody looks again."""
-        await self._mark_seen()
+    async def _frame(self) -> None:
+        """Paint, and mark as read what somebody sees: not under a window, not while the terminal is not looked at."""
+        self.repaint()
+        looked_at = self.app_focus and len(self.screen_stack) == 1 and self.right.shown == self.session.chat
+        if self._seen and looked_at:
+            seen, self._seen = self._seen, 0
+            await self.attempt(self.session.seen(seen))
 
     @on(MessageList.Near)
     def _near(self, event: MessageList.Near) -> None:

@@ -60,7 +60,7 @@ class Ask(Dialog[str]):
 
     def body(self) -> ComposeResult:
         """Give the input."""
-        yield Input(self._value, placeholder=self._placeholder)
+        yield Input(self._value, placeholder=self._placeholder, select_on_focus=False)
         yield Static("Enter: go on · Esc: cancel", classes="hint", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

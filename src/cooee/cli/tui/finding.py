@@ -43,10 +43,12 @@ class Finding(Dialog[str]):
         return self.query_one("#found", OptionList)
 
     def put(self, options: list[Option]) -> None:
-        """Show what was found."""
+        """Show what was found; the highlight stays where it is when that is the same as before."""
+        same = [option.id for option in options] == [option.id for option in self.found.options]
+        highlighted = self.found.highlighted if same else 0
         self.found.set_options(options)
         if options:
-            self.found.highlighted = 0
+            self.found.highlighted = highlighted or 0
 
     def action_move(self, by: int) -> None:
         """Move in the list while the line has the focus."""
