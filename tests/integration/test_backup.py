@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.harness import ServerProcess
+from tests.integration.people import House, new_user
 from tests.integration.scene import Scene, dm, numbers
 from tests.integration.terminals import whole
 
@@ -197,3 +198,28 @@ async def test_what_was_acknowledged_before_a_kill_is_in_a_backup_made_afterward
     restored = json.loads(await admin("restore", tmp_path / "backup.tar", "--data-dir", tmp_path / "new", "--json"))
     assert restored["rows"]["message"] >= 20
     assert restored["rows"]["account"] == 2
+
+
+async def test_clients_that_know_more_than_a_restored_server_live_on(new_server: NewServer, tmp_path: Path) -> None:
+    server = new_server()
+    async with House(tmp_path / "people") as house:
+        alice_id, bob_id = await new_user(server.url, "alice"), await new_user(server.url, "bob")
+        alice, bob = await house.enter(server.url, alice_id), await house.enter(server.url, bob_id)
+
+        async def talk(*texts: str) -> None:
+            for text in texts:
+                await alice.client.send_text(bob_id, text)
+                await bob.reads(text)
+
+        await talk("one", "two")
+        await admin("--data-dir", server.data, "backup", tmp_path / "backup.tar")
+        await talk("lost three", "lost four")
+        server.kill9()
+        await admin("restore", tmp_path / "backup.tar", "--data-dir", server.data, "--force")
+        server.start()
+        for number in range(3, 9):
+            await alice.client.send_text(bob_id, f"new {number}")
+        for number in range(5, 9):  # 3 and 4 carry numbers that bob has seen
+            await bob.reads(f"new {number}")
+        await bob.client.send_text(alice_id, "and back")
+        await alice.reads("and back")

@@ -1,5 +1,6 @@
 """The schema: numbered SQL files, applied in order, each once. The file's ``user_version`` is the last one applied."""
 
+import os
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -85,5 +86,15 @@ def copy_before(connection: apsw.Connection, path: Path, newest: int) -> Path:
     partial = path.with_name(f"{target.name}.partial")
     partial.unlink(missing_ok=True)
     connection.execute("VACUUM INTO ?", (str(partial),))
+    _force(partial)  # SQLite does not
     partial.replace(target)
+    _force(path.parent)
     return target
+
+
+def _force(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
