@@ -63,7 +63,7 @@ def test_help_imports_no_client_and_no_server() -> None:
     program = (
         "import sys\nfrom cooee.cli.main import cli\n"
         "try:\n    cli(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print([name for name in ('aiohttp', 'starlette', 'apsw', 'cooee.client') if name in sys.modules])"
+        "print([name for name in ('aiohttp', 'starlette', 'apsw', 'textual', 'cooee.client') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
@@ -170,3 +170,13 @@ def test_completion_knows_commands_and_options(home: object) -> None:
             patch.setitem(os.environ, name, value)
         result = CliRunner().invoke(cli, [], prog_name="cooee", complete_var="_COOEE_COMPLETE")
     assert result.stdout.splitlines() == ["plain,serve", "plain,send"]
+
+
+def test_only_chat_pays_for_the_full_screen() -> None:
+    program = (
+        "import sys, click\nfrom cooee.cli.main import cli\n"
+        "[cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))]\n"
+        "print('textual' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "False"

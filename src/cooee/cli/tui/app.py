@@ -132,6 +132,7 @@ class ChatApp(App[None]):
         self.left.archived = self.book.view(chat).archived
         self._seen = 0
         await self.session.open(chat)
+        self.run_worker(self.session.older(), group="older")
         self.right.write(self.book.drafts.get(chat, ""))
         self.screen.add_class("-chat")
         self.right.composer.focus()
@@ -215,19 +216,24 @@ class ChatApp(App[None]):
         self.right.paint_more()
 
     @on(MessageList.Left)
-    @on(Composer.Sent)
-    async def _to_composer(self, event: MessageList.Left | Composer.Sent) -> None:
-        if isinstance(event, Composer.Sent):
-            await self._send(event.text)
+    def _to_composer(self) -> None:
         self.right.composer.focus()
 
-    async def _send(self, text: str) -> None:
-        answered = self.right.answered.number if self.right.answered is not None else 0
-        if await self.attempt(self.session.send(text, answered)):
-            self.right.write("")
-            self.right.answer(None)
-            self.right.messages.action_end()
-            self.repaint()
+    @on(Composer.Sent)
+    async def _send(self, event: Composer.Sent) -> None:
+        self.right.answer(None)
+        if not await self.attempt(self.session.send(event.chat, event.text, event.answered)):
+            self._give_back(event.chat, event.text)
+        self.save()  # a draft that has been sent must not come back
+        self.right.messages.action_end()
+        self.repaint()
+
+    def _give_back(self, chat: str, text: str) -> None:
+        """Put a text that was not taken back where it was written, before what was written since."""
+        if chat == self.session.chat:
+            self.right.write("\n".join(part for part in (text, self.right.written) if part))
+        else:
+            self.book.draft(chat, "\n".join(part for part in (text, self.book.drafts.get(chat, "")) if part))
 
     @on(Composer.Left)
     def _left(self, event: Composer.Left) -> None:
@@ -272,7 +278,7 @@ class ChatApp(App[None]):
 
     def action_out(self) -> None:
         """Close the innermost thing."""
-        if self.right.answered is not None:
+        if self.right.answering:
             self.right.answer(None)
         elif self.right.messages.has_focus:
             self.right.messages.selected = ""

@@ -13,18 +13,20 @@ _BREAKS = frozenset({"shift+enter", "alt+enter", "ctrl+j", "ctrl+enter"})
 
 
 class Composer(TextArea):
-    """A text area that sends."""
+    """A text area that sends. ``chat`` and ``answered``: where to, and what is answered, at the moment of Enter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Back", show=False),
     ]
 
     class Sent(Told):
-        """The text is to be sent."""
+        """A text is to be sent to ``chat``, as an answer to the message with the number ``answered`` (0: to none)."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, chat: str, text: str, answered: int) -> None:
             super().__init__()
+            self.chat = chat
             self.text = text
+            self.answered = answered
 
     class Left(Told):
         """The user goes elsewhere: ``where`` is ``messages`` or ``back``."""
@@ -36,6 +38,8 @@ class Composer(TextArea):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002  # Textual's name
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, compact=True, highlight_cursor_line=False)
         self.cursor_blink = False
+        self.chat = ""
+        self.answered = 0
 
     async def _on_key(self, event: Key) -> None:
         if event.key in _BREAKS:
@@ -45,14 +49,20 @@ class Composer(TextArea):
         elif event.key == "enter":
             event.stop()
             event.prevent_default()
-            if self.text.strip():
-                self.post_message(self.Sent(self.text.strip("\n")))
+            self._send()
         elif event.key == "up" and not self.text:
             event.stop()
             event.prevent_default()
             self.post_message(self.Left("messages"))
         else:
             await super()._on_key(event)
+
+    def _send(self) -> None:
+        """Hand the text on and be empty at once: what is typed next belongs to the next message."""
+        if self.chat and self.text.strip():
+            self.post_message(self.Sent(self.chat, self.text.strip("\n"), self.answered))
+            self.text = ""
+            self.answered = 0
 
     async def _on_paste(self, event: Paste) -> None:
         event.prevent_default()

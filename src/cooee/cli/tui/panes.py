@@ -71,11 +71,10 @@ class ListPane(Vertical):
 
 
 class ChatPane(Vertical):
-    """The open chat. ``answered``: the message that the next one answers."""
+    """The open chat."""
 
     def __init__(self, session: Session, *, colour: bool) -> None:
         super().__init__(id="right")
-        self.answered: Bubble | None = None
         self.shown = ""
         self._stamp: object = None
         self.head = Bar(id="header")
@@ -125,7 +124,7 @@ class ChatPane(Vertical):
 
     def answer(self, bubble: Bubble | None) -> None:
         """Answer a message with the next one; None: none."""
-        self.answered = bubble
+        self.composer.answered = bubble.number if bubble is not None else 0
         self.reply.display = bubble is not None
         if bubble is not None:
             self.reply.say(heading.reply_line(bubble), (Span("Esc: not", "muted", "raised"),))
@@ -135,8 +134,14 @@ class ChatPane(Vertical):
         """What stands in the composer."""
         return self.composer.text
 
+    @property
+    def answering(self) -> bool:
+        """Whether the next message answers one."""
+        return bool(self.composer.answered)
+
     def write(self, text: str) -> None:
-        """Put a text into the composer; nobody is told that the user types."""
+        """Put a text for the open chat into the composer; nobody is told that the user types."""
+        self.composer.chat = self._session.chat
         with self.app.prevent(TextArea.Changed):
             self.composer.text = text
         self.composer.move_cursor(self.composer.document.end)

@@ -121,7 +121,7 @@ class Session:
         return self.timeline.conversation_id if self.timeline is not None else ""
 
     async def open(self, conversation_id: str) -> None:
-        """Open a chat where the unread begins, else at its end; from here at once, then from the server."""
+        """Open a chat where the unread begins, else at its end, with what is held here; `older` asks the server."""
         self.leave()
         view = self.book.view(conversation_id)
         self.timeline = timeline = Timeline(conversation_id)
@@ -133,8 +133,6 @@ class Session:
             return
         timeline.begin(page, through, at_end=through >= view.position)
         self.changed()
-        if len(page.messages) < PAGE:
-            await self.older()
         peer = self.book.peer(conversation_id)
         if peer and peer not in self._watched:
             await self.watch()
@@ -232,28 +230,23 @@ class Session:
 
     # --- what the user does
 
-    async def send(self, text: str, answered: int = 0) -> None:
+    async def send(self, chat: str, text: str, answered: int = 0) -> None:
         """Put a text into the outbox; it answers the message with the number ``answered``, 0: none.
 
         Raises:
             SendFailed, StoreError: it was not taken.
         """
-        timeline = self.timeline
-        if timeline is None:
-            return
-        chat = timeline.conversation_id
-        message = timeline.at(answered)
-        reply_to = message.message_id if message is not None else None
+        timeline = self.timeline if self.chat == chat else None
+        message = timeline.at(answered) if timeline is not None else None
         mentions: Iterable[str] = ()
         if not is_direct(chat):
             members = self.book.view(chat).members
             mentions = dict.fromkeys(name for name in _MENTION.findall(text) if name in members)
-        entry = await self.client.send_text(chat, text, reply_to=reply_to, mentions=tuple(mentions))
-        self.book.wait(entry)
-        self.book.draft(chat, "")
-        self.unread_count = 0
-        await self.typed("")
-        await self.go_to(None)
+        reply_to = message.message_id if message is not None else None
+        self.book.wait(await self.client.send_text(chat, text, reply_to=reply_to, mentions=tuple(mentions)))
+        if timeline is not None and timeline is self.timeline:
+            self.unread_count = 0
+            await self.go_to(None)
         self.changed()
 
     async def retry(self, client_message_id: str) -> None:
