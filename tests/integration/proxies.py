@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ from tests.integration.harness import ROOT
 from tests.integration.peers import DEADLINE_S, Frame, WebSocketPeer, Wire
 
 DEPLOY = ROOT / "deploy"
-PROGRAMS = ("nginx", "haproxy")
+PROGRAMS = ("nginx", "haproxy", "caddy")
 _NGINX_MAIN = """
 daemon off;
 pid {folder}/nginx.pid;
@@ -85,8 +86,9 @@ class ReverseProxy:
         folder.mkdir(parents=True)
         self.chain, key = certificate(folder)
         upstream = upstream.removeprefix("http://")
-        write = self._nginx if name == "nginx" else self._haproxy
+        write = {"nginx": self._nginx, "haproxy": self._haproxy, "caddy": self._caddy}[name]
         self._command = [program(name) or name, *write(upstream, key)]
+        self._environment = {**os.environ, "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def _nginx(self, upstream: str, key: Path) -> list[str]:
@@ -121,6 +123,19 @@ class ReverseProxy:
         (self.folder / "haproxy.cfg").write_text(whole)
         return ["-db", "-f", str(self.folder / "haproxy.cfg")]
 
+    def _caddy(self, upstream: str, key: Path) -> list[str]:
+        site = changed(
+            (DEPLOY / "Caddyfile").read_text("utf-8"),
+            {
+                "127.0.0.1:8080": upstream,
+                "chat.example.org {": f"{self.url} {{\n\ttls {self.chain} {key}",
+                "\t\tstream_close_delay 1h\n": "",  # Debian's Caddy is older than it
+            },
+        )
+        options = "{\n\tadmin off\n\tauto_https disable_redirects\n}\n"
+        (self.folder / "Caddyfile").write_text(options + site)
+        return ["run", "--adapter", "caddyfile", "--config", str(self.folder / "Caddyfile")]
+
     @property
     def output(self) -> str:
         """What the proxy has said."""
@@ -128,16 +143,30 @@ class ReverseProxy:
 
     def check(self) -> str:
         """Have the proxy look at its configuration, and return what it complains of."""
-        option = "-t" if self.name == "nginx" else "-c"
-        told = subprocess.run([*self._command, option], capture_output=True, text=True, check=False)
-        complaints = [line for line in told.stderr.splitlines() if "warn" in line.lower() or "emerg" in line.lower()]
+        command = {
+            "nginx": [*self._command, "-t"],
+            "haproxy": [*self._command, "-c"],
+            "caddy": [self._command[0], "validate", *self._command[2:]],
+        }[self.name]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, env=self._environment)
+        ours = ("stapling OCSP", "redirects are disabled")  # of the test's certificate, and of its one port
+        complaints = [
+            line
+            for line in told.stderr.splitlines()
+            if re.search("warn|emerg", line, re.IGNORECASE) and not any(word in line for word in ours)
+        ]
         return "\n".join(complaints if told.returncode == 0 else [told.stdout, told.stderr])
 
     def start(self) -> Self:
         """Start, and return once it listens."""
         with (self.folder / "output").open("wb") as output:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environment,
+                start_new_session=True,
             )
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:
