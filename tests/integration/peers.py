@@ -91,6 +91,7 @@ class Peer(ABC):
     def __init__(self, http: Http) -> None:
         self.http = http
         self.inbox: list[Frame] = []
+        self._taken: set[tuple[str, int]] = set()
         self.log: list[Frame] = []
         self.welcome: Frame = {}
         self.on_frame: Callable[[Frame], None] | None = None
@@ -165,7 +166,18 @@ class Peer(ABC):
         raise AssertionError(f"no {wanted} came; the connection is {closing}; there is {self.inbox}")
 
     async def messages(self, count: int, conversation_id: str = "") -> list[Frame]:
-        """Take ``count`` ``message`` frames, in the order in which they came."""
+        """Take ``count`` messages, in the order in which they came first; what a busy server sent again is dropped."""
+        found: list[Frame] = []
+        while len(found) < count:
+            [frame] = await self.copies(1, conversation_id)
+            key = (frame["conversationId"], frame["sequenceNumber"])
+            if key not in self._taken:
+                self._taken.add(key)
+                found.append(frame)
+        return found
+
+    async def copies(self, count: int, conversation_id: str = "") -> list[Frame]:
+        """Take ``count`` ``message`` frames, resends too, in the order in which they came."""
         where: Frame = {"conversationId": conversation_id} if conversation_id else {}
         return [await self.expect("message", **where) for _ in range(count)]
 

@@ -149,7 +149,7 @@ async def test_a_silent_receiver_gets_it_again_twice_then_push_takes_over(
     a, b = await alice.ready(), await bob.ready()
     await a.say(chat, "are you there?")
     assert await scene.metric(HAND_OVERS) == 0
-    copies = await b.messages(3)
+    copies = await b.copies(3)
     assert copies[0] == copies[1] == copies[2]
     await scene.until(lambda: scene.reaches(HAND_OVERS, 1))
     await b.settle()
@@ -165,16 +165,16 @@ async def test_a_client_that_never_acknowledges_gets_at_most_a_window(scene: Sce
     assert b.welcome["limits"]["window"] == 16
     for n in range(40):
         await a.say(chat, str(n))
-    assert numbers(await b.messages(16)) == list(range(1, 17))
-    assert numbers(await b.messages(16)) == list(range(1, 17)), "the resends are of those sixteen"
+    assert numbers(await b.copies(16)) == list(range(1, 17))
+    assert numbers(await b.copies(16)) == list(range(1, 17)), "the resends are of those sixteen"
     assert b.take("message") == []
     await b.send("received", conversationId=chat, sequenceNumber=16)
-    fresh = [one for one in await b.messages(16) if one["sequenceNumber"] > 16]
+    fresh = [one for one in await b.copies(16) if one["sequenceNumber"] > 16]
     while len(fresh) < 16:
         fresh.append(await b.expect("message"))
     assert numbers(fresh) == list(range(17, 33))
     await b.send("received", conversationId=chat, sequenceNumber=32)
-    assert sorted({number for number in numbers(await b.messages(8)) if number > 32}) == list(range(33, 41))
+    assert sorted({number for number in numbers(await b.copies(8)) if number > 32}) == list(range(33, 41))
 
 
 async def test_the_window_is_the_connections_not_the_conversations(scene: Scene) -> None:
@@ -184,7 +184,7 @@ async def test_the_window_is_the_connections_not_the_conversations(scene: Scene)
     for n in range(10):
         for other, peer in zip(others, peers, strict=True):
             await peer.say(dm(other, bob), str(n))
-    await b.messages(32)  # with the first resend
+    await b.copies(32)  # with the first resend
     seen = {(one["conversationId"], one["sequenceNumber"]) for one in b.log if one["type"] == "message"}
     assert len(seen) == 16
     heads = {other: max(number for chat, number in seen if chat == dm(other, bob)) for other in others}

@@ -351,7 +351,7 @@ async def test_blobs_reach_their_device_in_order_until_acknowledged(scene: Scene
     for _ in range(150):
         got.append(await b.expect("to_device"))
         if len(got) % 50 == 0:
-            await b.send("to_device.received", sequenceNumber=got[-1]["sequenceNumber"])
+            await b.ask("to_device.received", sequenceNumber=got[-1]["sequenceNumber"])
     assert [one["content"] for one in got] == [f"{batch}.{n}" for batch in range(3) for n in range(50)]
     assert numbers(got) == list(range(got[0]["sequenceNumber"], got[0]["sequenceNumber"] + 150))
     assert (got[0]["senderId"], got[0]["senderDeviceId"]) == (alice.user_id, alice.device_id)
