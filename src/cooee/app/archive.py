@@ -96,7 +96,7 @@ class _Counting:
 def read(file: Path, account: Account, into: Path | None = None) -> Manifest:
     """Check a backup from end to end against its sums; write its files into ``into``, an empty folder, if given.
 
-    What is written is durable, with mode 0600.
+    What is written is durable, with mode 0600, in folders with mode 0700.
 
     Raises:
         ArchiveDamaged: it is not as it was written. What was extracted until then is to be removed.
@@ -159,7 +159,7 @@ def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path | None, 
     if content is None:
         raise ArchiveDamaged(f"{entry.name} is not as it was written")
     if target is not None:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(target.parent)
     descriptor = os.open(target or os.devnull, os.O_WRONLY | (os.O_CREAT | os.O_EXCL if target else 0), 0o600)
     reading, size = _Counting(content, account), 0
     with os.fdopen(descriptor, "wb") as file:
@@ -172,3 +172,10 @@ def _extract(tar: tarfile.TarFile, entry: tarfile.TarInfo, target: Path | None, 
     if size != entry.size:
         raise ArchiveDamaged(f"it is cut short in {entry.name}")
     return reading.hash.hexdigest()
+
+
+def _make(folder: Path) -> None:
+    """Make a folder with those above it, each its user's alone."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir(mode=0o700)

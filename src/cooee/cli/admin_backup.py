@@ -1,7 +1,6 @@
 """``cooee admin backup`` and ``cooee admin restore``."""
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -96,7 +95,6 @@ def restore(invocation: Invocation, place: Place, file: Path, data_dir: str | No
     from cooee.app.wiring import restore_offline  # noqa: PLC0415  # the server's imports, only when needed
 
     folder = Path(data_dir or place.config().server.data_dir)
-    os.umask(0o077)
     with _bars(quiet=invocation.as_json) as show:
         manifest = _watched(lambda progress: restore_offline(file, folder, progress, force=force), show)
     made = datetime.fromtimestamp(manifest.created_at / 1000).astimezone()

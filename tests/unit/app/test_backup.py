@@ -46,8 +46,8 @@ async def place(tmp_path: Path) -> Place:
     await store.accounts.create(Account("alice", "Alice", "hash", 1))
     await store.preferences.set_flags("alice", "dm:alice:bob", PINNED)
     await store.aclose()
-    (place.data / "secrets").mkdir()
-    (place.data / "secrets" / "vapid.key").write_bytes(b"\x00secret\xff")
+    (place.data / "secrets" / "push").mkdir(parents=True)
+    (place.data / "secrets" / "push" / "vapid.key").write_bytes(b"\x00secret\xff")
     return place
 
 
@@ -67,11 +67,12 @@ async def test_everything_that_a_restore_needs_is_in_it(place: Place, tmp_path: 
     assert place.backup().state == "done"
     assert stat.S_IMODE(place.file.stat().st_mode) == 0o600
     with tarfile.open(place.file) as tar:
-        assert tar.getnames() == ["cooee.db", "secrets/vapid.key", "backup.json", "SHA256SUMS"]
+        assert tar.getnames() == ["cooee.db", "secrets/push/vapid.key", "backup.json", "SHA256SUMS"]
     rows = place.restore(tmp_path / "restored")
     assert rows["account"] == rows["own_change"] == 1
-    assert stat.S_IMODE((tmp_path / "restored").stat().st_mode) == 0o700
-    assert (tmp_path / "restored" / "secrets" / "vapid.key").read_bytes() == b"\x00secret\xff"
+    for path in (tmp_path / "restored", *(tmp_path / "restored").rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+    assert (tmp_path / "restored" / "secrets" / "push" / "vapid.key").read_bytes() == b"\x00secret\xff"
     store = await open_store(tmp_path / "restored")
     found = await store.accounts.find("alice")
     await store.aclose()
