@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.cafe import Cafe
 from tests.integration.harness import ServerProcess
 from tests.integration.scene import Scene
 
@@ -61,3 +62,10 @@ async def new_scene(transport: str) -> AsyncIterator[NewScene]:
 async def scene(server: ServerProcess, new_scene: NewScene) -> Scene:
     """A scene on the module's server."""
     return new_scene(server)
+
+
+@pytest.fixture
+async def cafe(tmp_path: Path) -> AsyncIterator[Cafe]:
+    """Return a place where people sit before `cooee chat`."""
+    async with Cafe(tmp_path / "cafe") as opened:
+        yield opened

@@ -13,7 +13,7 @@ from cooee.cli.tui.run import prepared
 from cooee.client import Client
 
 WAIT_S = 20.0
-SIZE = (110, 34)
+SIZE, PHONE = (110, 34), (58, 26)
 
 
 class Seat:
