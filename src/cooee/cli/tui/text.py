@@ -10,7 +10,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 
 from cooee.cli.render import safe
 
-_JOINERS = frozenset("\u200c\u200d")
+_JOINER, _NON_JOINER, _EMOJI_LOOK = "\u200d", "\u200c", "\ufe0f"
 _MARKS = frozenset({"Mn", "Me", "Mc"})
 _MOST_MARKS = 4
 """Combining marks on one character; more would climb out of their line."""
@@ -19,19 +19,32 @@ _MOST_MARKS = 4
 def clean(text: str) -> str:
     r"""Return ``text`` with controls and direction changes written out, and nothing that has no width of its own.
 
-    Line breaks stay; tabs become a space. Joiners stay, because emoji and several scripts need them.
+    Line breaks stay; tabs become a space. A joiner stays between emoji only: elsewhere terminals differ in widths.
     """
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     shown: list[str] = []
     marks = 0
-    for character in safe(text, indent=""):
+    visible = safe(text, indent="")
+    for at, character in enumerate(visible):
         category = unicodedata.category(character)
         marks = marks + 1 if category in _MARKS else 0
-        if marks > _MOST_MARKS or (category == "Cf" and character not in _JOINERS):
+        if marks > _MOST_MARKS:
+            continue
+        if category == "Cf" and character != _NON_JOINER and not (character == _JOINER and _joins(visible, at)):
             continue
         shown.append(character)
     return "".join(shown)
+
+
+def _joins(text: str, at: int) -> bool:
+    """Tell whether the joiner at ``at`` stands between two emoji."""
+    before, after = text[at - 1 : at], text[at + 1 : at + 2]
+    return (before == _EMOJI_LOOK or _is_pictorial(before)) and _is_pictorial(after)
+
+
+def _is_pictorial(character: str) -> bool:
+    return bool(character) and unicodedata.category(character) in ("So", "Sk")
 
 
 def one_line(text: str, most: int = 200) -> str:

@@ -27,7 +27,14 @@ def test_escapes_are_written_out() -> None:
 
 def test_marks_do_not_climb_out_of_their_line() -> None:
     assert text.clean("e" + "\u0301" * 500) == "e" + "\u0301" * 4
-    assert text.clean("👨\u200d👩\u200d👧 ❤\ufe0f") == "👨\u200d👩\u200d👧 ❤\ufe0f"
+
+
+def test_emoji_stay_whole_and_letters_cannot_hide_behind_joiners() -> None:
+    family = "👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥 👍🏽"
+    assert text.clean(family) == family
+    assert text.clean("a\u200db\u200d\u200dc\u00add") == "abcd"
+    assert text.clean("\u200d") == ""
+    assert text.cells(text.clean("x\u200d" * 40)) == 40
 
 
 @given(st.text(), st.integers(0, 40))
