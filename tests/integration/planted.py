@@ -22,7 +22,7 @@ from cooee.gateway.session import Session
 from cooee.protocol.frames import Received
 from cooee.services.sync import Sync
 
-LATE_S = 0.5
+LATE_S = 1.5
 
 
 class _LateCommit:

@@ -1,5 +1,6 @@
 """``cooee conversations``, ``history``, ``read``, ``receipts`` and ``delete``."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import msgspec
 
 from cooee.cli import records
 from cooee.cli.choices import account_options
+from cooee.cli.errors import CliError
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.profile import Login
 from cooee.cli.render import Naming, chat_name, clock, message_line, safe, table
@@ -213,6 +215,7 @@ def read(invocation: Invocation, conversation: str, through: int | None) -> None
             number = min(through or head, head)
             await client.online(_ONLINE_S)
             await client.mark_read(conversation_id, number)
+            await _until_known(client.api, conversation_id, number)
             return conversation_id, number
 
     conversation_id, number = invocation.run(reading())
@@ -221,7 +224,18 @@ def read(invocation: Invocation, conversation: str, through: int | None) -> None
     )
 
 
+async def _until_known(api: Api, conversation_id: str, number: int) -> None:
+    """Wait until the server says that it knows of the reading, so that the next command sees it."""
+    try:
+        async with asyncio.timeout(_ONLINE_S):
+            while (await api.conversation(conversation_id)).read_sequence_number < number:  # noqa: ASYNC110  # by HTTP
+                await asyncio.sleep(_ASK_AGAIN_S)
+    except TimeoutError:
+        raise CliError("The server does not confirm that; it is kept here and told when `cooee listen` runs.") from None
+
+
 _ONLINE_S = 30.0
+_ASK_AGAIN_S = 0.05
 
 
 @click.command()

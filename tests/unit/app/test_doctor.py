@@ -121,7 +121,8 @@ def test_this_machines_clock_can_be_judged() -> None:
 def test_who_may_read_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir(mode=0o700)
-    (folder / "cooee.db").touch(0o644)
+    (folder / "cooee.db").touch()
+    (folder / "cooee.db").chmod(0o644)
     assert bad(doctor.permissions(folder)) == []
     folder.chmod(0o750)
     (folder / "admin.sock").touch(0o600)
