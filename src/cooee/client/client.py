@@ -7,6 +7,7 @@ async with Client("http://127.0.0.1:8080", store="~/.cooee/alice", user="alice",
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -34,6 +35,10 @@ from cooee.protocol.codes import CloseCode
 VERSION = "0.1"
 
 T = TypeVar("T")
+
+
+_LEAVE_S = 5.0
+"""How long a log-out waits for the connection to end."""
 
 
 class ClientSettings(msgspec.Struct, frozen=True):
@@ -208,6 +213,9 @@ class Client:
         if self._connection is not None:
             self._connection.close()
         await self.api.log_out()
+        if self._connection is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._connection.ended(), _LEAVE_S)
         self._ledger.stop(Stopped(CloseCode.UNAUTHORIZED, "logged out"))
         save_account(self.folder, Account(self.url, *self.me, token=""))
 

@@ -74,6 +74,7 @@ class Connection:
         self._online = False
         self._asked: set[tuple[str, bool]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
 
     # --- from outside
 
@@ -85,6 +86,10 @@ class Connection:
         """Say what is still to be said, close, and let `run` return."""
         self._closing.set()
         self._wake.set()
+
+    async def ended(self) -> None:
+        """Return once `run` has told its last state."""
+        await self._ended.wait()
 
     async def run(self) -> None:
         """Keep the connection until `close`, or until the server says not to come back."""
@@ -116,6 +121,7 @@ class Connection:
                 await self._prepared.close()
             if self.stopped is None:
                 self._tell(ConnectionState("stopped", reason="closed"))
+            self._ended.set()
 
     async def _renewed(self, stop: Stopped) -> bool:
         """Log in again, once, when the token is refused and a password is at hand."""
