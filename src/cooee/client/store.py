@@ -265,7 +265,7 @@ class Store:
         escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         where, values = ("AND conversation_id = ? ", [conversation_id]) if conversation_id else ("", [])
         rows = self._db.execute(
-            f"SELECT message FROM messages WHERE text LIKE ? ESCAPE '\\' {where}ORDER BY timestamp DESC LIMIT ?",  # noqa: S608
+            f"SELECT message FROM messages WHERE text LIKE ? ESCAPE '\\' {where}ORDER BY timestamp DESC LIMIT ?",  # noqa: S608  # a clause of ours
             [f"%{escaped}%", *values, limit],
         )
         return [_decode_message(row[0]) for row in rows]

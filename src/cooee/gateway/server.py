@@ -178,7 +178,7 @@ class FrontServer:
 
 
 def _set_protocol(transport: Any, protocol: asyncio.BaseProtocol) -> None:
-    """Change who reads. Paused meanwhile: uvloop chooses how to read (buffered or not) when it begins to."""
+    """Change who reads. Paused meanwhile, as a precaution: uvloop chooses how to read when it begins to."""
     transport.pause_reading()
     transport.set_protocol(protocol)
     transport.resume_reading()

@@ -150,7 +150,7 @@ def _copy(reading: apsw.Connection, writing: apsw.Connection, target: Path, repo
 def _rows(connection: apsw.Connection) -> dict[str, int]:
     tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
     names = sorted(str(name) for (name,) in tables)
-    return {name: int(connection.execute(f'SELECT count(*) FROM "{name}"').get) for name in names}  # noqa: S608
+    return {name: int(connection.execute(f'SELECT count(*) FROM "{name}"').get) for name in names}  # noqa: S608  # of the schema
 
 
 def _force(path: Path) -> None:

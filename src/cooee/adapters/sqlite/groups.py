@@ -28,7 +28,7 @@ _USABLE = "token_hash = :hash AND (NOT expires_at OR expires_at > :now) AND (NOT
 _INVITE = """token_hash, (SELECT v.id FROM conversation AS v WHERE v.key = group_invite.conversation), created_by,
     expires_at, max_uses, uses"""
 _FIND_INVITE = f"SELECT {_INVITE} FROM group_invite WHERE {_USABLE}"  # noqa: S608  # of the constants above
-_USE_INVITE = f"UPDATE group_invite SET uses = uses + 1 WHERE {_USABLE} RETURNING {_INVITE}"  # noqa: S608
+_USE_INVITE = f"UPDATE group_invite SET uses = uses + 1 WHERE {_USABLE} RETURNING {_INVITE}"  # noqa: S608  # likewise
 _DELETE_INVITES = """DELETE FROM group_invite
     WHERE conversation = (SELECT key FROM conversation WHERE id = ?)"""
 

@@ -89,7 +89,7 @@ class Ledger:
     def rewind(self, mark: object) -> None:
         """Forget what was applied since ``mark``; everything remembered goes with it."""
         if mark != self.mark():
-            emitted: int = mark[2]  # type: ignore[index]
+            emitted: int = mark[2]  # type: ignore[index]  # what `mark` returned
             del self._messages[emitted:]
             self.clear()
 
