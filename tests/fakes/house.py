@@ -13,6 +13,7 @@ from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.sqlite.store import SqliteStore, open_store
 from cooee.app import house
 from cooee.app.config import AccountsConfig, Config, LimitsConfig
+from cooee.app.ports import Live, Ports
 from cooee.domain.errors import unavailable
 from cooee.gateway.http.admin import AdminServices, admin_app
 from cooee.gateway.http.app import HttpSettings, http_app
@@ -47,24 +48,7 @@ class House(house.House):
         self.store = store
         self.clock = clock or ManualClock()
         super().__init__(
-            house.Ports(
-                accounts=store.accounts,
-                devices=store.devices,
-                contacts=store.contacts,
-                preferences=store.preferences,
-                credentials=store.credentials,
-                log=store.message_log,
-                timeline=store.timeline,
-                cursors=store.cursors,
-                groups=store.groups,
-                to_device=store.to_device,
-                push_queue=store.push_queue,
-                retention=store.retention,
-                sessions=MemorySessions(),
-                router=MemoryRouter(),
-                presence=MemoryPresence(),
-                clock=self.clock,
-            ),
+            Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence()), self.clock),
             Config(accounts=accounts, limits=limits),
         )
         self.routed: list[Routed] = []

@@ -10,7 +10,8 @@ from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.memory.store import MemoryStore
 from cooee.app.config import AccountsConfig, Config, LimitsConfig
-from cooee.app.house import House, Ports
+from cooee.app.house import House
+from cooee.app.ports import Live, Ports
 from cooee.domain.ids import DeviceRef
 from cooee.ports.accounts import Account, Privacy
 from cooee.ports.cursors import CursorUpdate
@@ -26,27 +27,8 @@ class MemoryHouse:
         self.store = store = MemoryStore()
         self.clock = ManualClock()
         config = Config(accounts=AccountsConfig(argon2_memory_kib=8, argon2_time_cost=1), limits=LimitsConfig(**limits))
-        self.house = House(
-            Ports(
-                accounts=store.accounts,
-                devices=store.devices,
-                contacts=store.contacts,
-                preferences=store.preferences,
-                credentials=store.credentials,
-                log=store.message_log,
-                timeline=store.timeline,
-                cursors=store.cursors,
-                groups=store.groups,
-                to_device=store.to_device,
-                push_queue=store.push_queue,
-                retention=store.retention,
-                sessions=MemorySessions(),
-                router=MemoryRouter(),
-                presence=MemoryPresence(),
-                clock=self.clock,
-            ),
-            config,
-        )
+        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence())
+        self.house = House(Ports.of(store, live, self.clock), config)
 
     async def user(self, user_id: str, privacy: Privacy | None = None, devices: int = 1) -> DeviceRef:
         """Make an account with devices ``d1`` …; return the first device."""

@@ -3,29 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
 from cooee.app.config import Config
+from cooee.app.ports import Ports
 from cooee.app.telemetry import LoopLag, Value
 from cooee.domain.errors import CooeeError
-from cooee.ports.accounts import Accounts
-from cooee.ports.clock import Clock
-from cooee.ports.contacts import Contacts
-from cooee.ports.credentials import Credentials
-from cooee.ports.cursors import Cursors
-from cooee.ports.devices import Devices
-from cooee.ports.groups import Groups
-from cooee.ports.message_log import MessageLog
-from cooee.ports.preferences import Preferences
-from cooee.ports.presence import Presence
-from cooee.ports.push_queue import PushQueue
-from cooee.ports.retention import Retention
-from cooee.ports.router import Router
-from cooee.ports.sessions import Sessions
-from cooee.ports.timeline import Timeline
-from cooee.ports.to_device import ToDevice
 from cooee.services.accounts import AccountService, AccountSettings, AccountStores, Ending
 from cooee.services.budgets import Budgets
 from cooee.services.contacts import ContactService, ContactStores
@@ -55,27 +40,6 @@ from cooee.workers.wakeups import Wakeups
 
 _TEND_S = 30.0
 _log = structlog.get_logger(__name__)
-
-
-class Ports(NamedTuple):
-    """Everything that is stored, routed or timed."""
-
-    accounts: Accounts
-    devices: Devices
-    contacts: Contacts
-    preferences: Preferences
-    credentials: Credentials
-    log: MessageLog
-    timeline: Timeline
-    cursors: Cursors
-    groups: Groups
-    to_device: ToDevice
-    push_queue: PushQueue
-    retention: Retention
-    sessions: Sessions
-    router: Router
-    presence: Presence
-    clock: Clock
 
 
 class House:

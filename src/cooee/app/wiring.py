@@ -20,8 +20,9 @@ from cooee.app.archive import Manifest
 from cooee.app.backup import BackupFailed, Backups, Progress, StoreFiles, restore_backup, write_backup
 from cooee.app.config import Config
 from cooee.app.gauges import connection_values, gateway_values
-from cooee.app.house import House, Ports
+from cooee.app.house import House
 from cooee.app.logs import set_level
+from cooee.app.ports import Live, Ports
 from cooee.app.telemetry import Buckets, Telemetry, Value
 from cooee.domain.errors import unavailable
 from cooee.gateway.gateway import Gateway
@@ -300,24 +301,7 @@ async def _open_store(config: Config) -> SqliteStore:
 
 
 def _ports(store: SqliteStore, clock: SystemClock) -> Ports:
-    return Ports(
-        accounts=store.accounts,
-        devices=store.devices,
-        contacts=store.contacts,
-        preferences=store.preferences,
-        credentials=store.credentials,
-        log=store.message_log,
-        timeline=store.timeline,
-        cursors=store.cursors,
-        groups=store.groups,
-        to_device=store.to_device,
-        push_queue=store.push_queue,
-        retention=store.retention,
-        sessions=MemorySessions(),
-        router=MemoryRouter(),
-        presence=MemoryPresence(),
-        clock=clock,
-    )
+    return Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence()), clock)
 
 
 def _gateway_services(house: House) -> GatewayServices:

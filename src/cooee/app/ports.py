@@ -1,0 +1,101 @@
+"""Everything that the services of one server need of the world, put together in one place."""
+# ruff: noqa: D102  # the properties of Store are what their ports say
+
+from typing import NamedTuple, Protocol
+
+from cooee.ports.accounts import Accounts
+from cooee.ports.clock import Clock
+from cooee.ports.contacts import Contacts
+from cooee.ports.credentials import Credentials
+from cooee.ports.cursors import Cursors
+from cooee.ports.devices import Devices
+from cooee.ports.groups import Groups
+from cooee.ports.message_log import MessageLog
+from cooee.ports.preferences import Preferences
+from cooee.ports.presence import Presence
+from cooee.ports.push_queue import PushQueue
+from cooee.ports.retention import Retention
+from cooee.ports.router import Router
+from cooee.ports.sessions import Sessions
+from cooee.ports.timeline import Timeline
+from cooee.ports.to_device import ToDevice
+
+
+class Store(Protocol):
+    """The durable ports by name, as a store offers them; it opens and closes them together."""
+
+    @property
+    def accounts(self) -> Accounts: ...
+    @property
+    def devices(self) -> Devices: ...
+    @property
+    def contacts(self) -> Contacts: ...
+    @property
+    def preferences(self) -> Preferences: ...
+    @property
+    def credentials(self) -> Credentials: ...
+    @property
+    def message_log(self) -> MessageLog: ...
+    @property
+    def timeline(self) -> Timeline: ...
+    @property
+    def cursors(self) -> Cursors: ...
+    @property
+    def groups(self) -> Groups: ...
+    @property
+    def to_device(self) -> ToDevice: ...
+    @property
+    def push_queue(self) -> PushQueue: ...
+    @property
+    def retention(self) -> Retention: ...
+
+
+class Live(NamedTuple):
+    """The soft ports: what they hold may be lost at any moment."""
+
+    sessions: Sessions
+    router: Router
+    presence: Presence
+
+
+class Ports(NamedTuple):
+    """Everything that is stored, routed or timed."""
+
+    accounts: Accounts
+    devices: Devices
+    contacts: Contacts
+    preferences: Preferences
+    credentials: Credentials
+    log: MessageLog
+    timeline: Timeline
+    cursors: Cursors
+    groups: Groups
+    to_device: ToDevice
+    push_queue: PushQueue
+    retention: Retention
+    sessions: Sessions
+    router: Router
+    presence: Presence
+    clock: Clock
+
+    @classmethod
+    def of(cls, store: Store, live: Live, clock: Clock) -> "Ports":
+        """Return the ports of a store with what is soft beside it."""
+        return cls(
+            accounts=store.accounts,
+            devices=store.devices,
+            contacts=store.contacts,
+            preferences=store.preferences,
+            credentials=store.credentials,
+            log=store.message_log,
+            timeline=store.timeline,
+            cursors=store.cursors,
+            groups=store.groups,
+            to_device=store.to_device,
+            push_queue=store.push_queue,
+            retention=store.retention,
+            sessions=live.sessions,
+            router=live.router,
+            presence=live.presence,
+            clock=clock,
+        )
