@@ -4,6 +4,7 @@
 from typing import NamedTuple, Protocol
 
 from cooee.ports.accounts import Accounts
+from cooee.ports.bots import Bots
 from cooee.ports.clock import Clock
 from cooee.ports.contacts import Contacts
 from cooee.ports.credentials import Credentials
@@ -28,6 +29,8 @@ class Store(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def devices(self) -> Devices: ...
+    @property
+    def bots(self) -> Bots: ...
     @property
     def contacts(self) -> Contacts: ...
     @property
@@ -63,6 +66,7 @@ class Ports(NamedTuple):
 
     accounts: Accounts
     devices: Devices
+    bots: Bots
     contacts: Contacts
     preferences: Preferences
     credentials: Credentials
@@ -84,6 +88,7 @@ class Ports(NamedTuple):
         return cls(
             accounts=store.accounts,
             devices=store.devices,
+            bots=store.bots,
             contacts=store.contacts,
             preferences=store.preferences,
             credentials=store.credentials,

@@ -1,10 +1,17 @@
-"""Accounts: people (and later bots), their password, profile and privacy settings."""
+"""Accounts: people and bots, their password, profile and privacy settings."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
 import msgspec
+
+
+class AccountKind(StrEnum):
+    """Who stands behind an account."""
+
+    PERSON = "person"
+    BOT = "bot"
 
 
 class LastSeenAudience(StrEnum):
@@ -32,7 +39,11 @@ class Privacy(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One account. ``password_hash`` is argon2id in PHC form; empty: no password log-in."""
+    """One account. ``password_hash`` is argon2id in PHC form; empty: no password log-in.
+
+    A bot has an owner, a person's userId; empty: the server itself. ``disabled_with_owner``: it was disabled because
+    its owner was, and comes back with him.
+    """
 
     user_id: str
     display_name: str
@@ -44,6 +55,14 @@ class Account(msgspec.Struct, frozen=True):
     deleted: bool = False
     admin: bool = False
     last_seen: int = 0
+    kind: AccountKind = AccountKind.PERSON
+    owner_id: str = ""
+    disabled_with_owner: bool = False
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether a program stands behind it."""
+        return self.kind is AccountKind.BOT
 
 
 class Accounts(Protocol):
@@ -85,7 +104,7 @@ class Accounts(Protocol):
         ...
 
     async def erase(self, user_id: str) -> None:
-        """Delete the account with all that is the user's alone: devices, contacts, blocks, settings, codes, queues.
+        """Delete the account with all that is the user's alone: devices, contacts, blocks, settings, codes, hooks.
 
         Contents of his messages stay with those who got them; the name is never given again.
         """

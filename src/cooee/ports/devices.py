@@ -6,10 +6,14 @@ from typing import Protocol
 import msgspec
 
 from cooee.domain.ids import DeviceRef
+from cooee.domain.scopes import EVERYTHING, Scope
 
 
 class Device(msgspec.Struct, frozen=True):
-    """One device. ``token_hash`` is empty while it is logged out; a revoked device is gone, its id never used again."""
+    """One device. ``token_hash`` is empty while it is logged out; a revoked device is gone, its id never used again.
+
+    A bot's token is a device with less than all scopes; ``expires_at`` in ms, 0: never.
+    """
 
     user_id: str
     device_id: str
@@ -18,6 +22,8 @@ class Device(msgspec.Struct, frozen=True):
     token_hash: bytes
     created_at: int
     last_seen: int
+    scopes: frozenset[Scope] = EVERYTHING
+    expires_at: int = 0
 
     @property
     def ref(self) -> DeviceRef:

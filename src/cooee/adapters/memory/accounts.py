@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from cooee.domain.search import search_prefix, search_terms
-from cooee.ports.accounts import Account
+from cooee.ports.accounts import Account, AccountKind
 
-_CHANGEABLE = frozenset(Account.__struct_fields__) - {"user_id", "deleted"}
+_CHANGEABLE = frozenset(Account.__struct_fields__) - {"user_id", "deleted", "kind"}
 
 
 class MemoryAccounts:
@@ -77,6 +77,10 @@ class MemoryAccounts:
         self._accounts[user_id] = Account(user_id, display_name="", password_hash="", created_at=0, deleted=True)
         if self._erase_owned is not None:
             await self._erase_owned(user_id)
+
+    def of_kind(self, kind: AccountKind) -> list[Account]:
+        """Return the live accounts of a kind, by userId."""
+        return [self._accounts[user_id] for user_id in sorted(self._accounts) if self._accounts[user_id].kind is kind]
 
     def is_erased(self, user_id: str) -> bool:
         """Tell whether the account is deleted."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cooee.adapters.memory.accounts import MemoryAccounts
+from cooee.adapters.memory.bots import MemoryBots
 from cooee.adapters.memory.contacts import MemoryContacts
 from cooee.adapters.memory.conversations import Conversations
 from cooee.adapters.memory.credentials import MemoryCredentials
@@ -30,6 +31,7 @@ class MemoryStore:
         self.groups = MemoryGroups(conversations)
         self.accounts = MemoryAccounts(self._erase_owned)
         self.devices = MemoryDevices(self._forget_devices, self.accounts.is_erased)
+        self.bots = MemoryBots(self.accounts)
         self.contacts = MemoryContacts()
         self.preferences = MemoryPreferences()
         self.credentials = MemoryCredentials()
@@ -49,6 +51,7 @@ class MemoryStore:
     async def _erase_owned(self, user_id: str) -> None:
         """Drop what is a deleted account's alone."""
         await self.devices.revoke([device.ref for device in await self.devices.of_user(user_id)])
+        self.bots.forget_user(user_id)
         self.contacts.forget_user(user_id)
         self.preferences.forget_user(user_id)
         self.credentials.forget_user(user_id)

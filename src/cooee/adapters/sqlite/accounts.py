@@ -10,16 +10,18 @@ from cooee.adapters.sqlite.database import Database
 from cooee.adapters.sqlite.devices import ForgetCursors, erase_devices
 from cooee.adapters.sqlite.rows import chunks, marks
 from cooee.domain.search import search_prefix, search_terms
-from cooee.ports.accounts import Account, Privacy
+from cooee.ports.accounts import Account, AccountKind, Privacy
 
 _FIELDS = Account.__struct_fields__
 _SELECT = """SELECT
-    user_id, display_name, password_hash, created_at, about, privacy, disabled, deleted, admin, last_seen
+    user_id, display_name, password_hash, created_at, about, privacy, disabled, deleted, admin, last_seen,
+    kind, owner_id, disabled_with_owner
     FROM account """
 _PUT = """INSERT OR REPLACE INTO account
-    (user_id, display_name, password_hash, created_at, about, privacy, disabled, deleted, admin, last_seen)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHANGEABLE = frozenset(_FIELDS) - {"user_id", "deleted"}
+    (user_id, display_name, password_hash, created_at, about, privacy, disabled, deleted, admin, last_seen,
+    kind, owner_id, disabled_with_owner)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CHANGEABLE = frozenset(_FIELDS) - {"user_id", "deleted", "kind"}
 _ABOVE_ALL = "\U0010ffff"
 _TERMS_PER_ACCOUNT = 17
 
@@ -30,6 +32,7 @@ _OWN_ROWS = (
     "DELETE FROM own_change WHERE user_id = ?",
     "DELETE FROM recovery_code WHERE user_id = ?",
     "DELETE FROM push_entry WHERE user_id = ?",
+    "DELETE FROM incoming_hook WHERE bot_id = ?",
 )
 """What is the user's alone, his devices excepted."""
 
@@ -45,17 +48,13 @@ class SqliteAccounts:
         """Store a new account; False when the userId was ever taken. Durable."""
 
         def create(connection: apsw.Connection) -> bool:
-            if _find(connection, account.user_id) is not None:
-                return False
-            _put(connection, account)
-            _put_terms(connection, account)
-            return True
+            return insert_account(connection, account)
 
         return await self._database.write(create)
 
     async def find(self, user_id: str) -> Account | None:
         """Return the account, also a disabled or deleted one."""
-        return await self._database.read(lambda connection: _find(connection, user_id))
+        return await self._database.read(lambda connection: find_account(connection, user_id))
 
     async def find_many(self, user_ids: Sequence[str]) -> dict[str, Account]:
         """Return those that exist, by userId."""
@@ -67,7 +66,7 @@ class SqliteAccounts:
             raise ValueError(f"not changeable: {sorted(changes.keys() - _CHANGEABLE)}")
 
         def update(connection: apsw.Connection) -> Account | None:
-            before = _find(connection, user_id)
+            before = find_account(connection, user_id)
             if before is None or before.deleted:
                 return None
             after = msgspec.structs.replace(before, **changes)
@@ -94,18 +93,14 @@ class SqliteAccounts:
 
     async def page(self, after: str, limit: int) -> Sequence[Account]:
         """Return accounts above ``after`` in ascending userId order."""
-        sql = _SELECT + "WHERE user_id > ? ORDER BY user_id LIMIT ?"
-
-        def page(connection: apsw.Connection) -> list[Account]:
-            return [_account(row) for row in connection.execute(sql, (after, limit))]
-
-        return await self._database.read(page)
+        where = "user_id > ? ORDER BY user_id LIMIT ?"
+        return await self._database.read(lambda connection: select_accounts(connection, where, (after, limit)))
 
     async def erase(self, user_id: str) -> None:
         """Delete the account with all that is the user's alone, in one durable step; the name stays taken."""
 
         def erase(connection: apsw.Connection) -> None:
-            if _find(connection, user_id) is None:
+            if find_account(connection, user_id) is None:
                 return
             _put(connection, Account(user_id, display_name="", password_hash="", created_at=0, deleted=True))
             erase_devices(connection, user_id, self._forget_cursors)
@@ -113,6 +108,26 @@ class SqliteAccounts:
                 connection.execute(sql, (user_id,))
 
         await self._database.write(erase)
+
+
+def insert_account(connection: apsw.Connection, account: Account) -> bool:
+    """Store a new account, within the caller's transaction; False when the userId was ever taken."""
+    if find_account(connection, account.user_id) is not None:
+        return False
+    _put(connection, account)
+    _put_terms(connection, account)
+    return True
+
+
+def find_account(connection: apsw.Connection, user_id: str) -> Account | None:
+    """Return the account, also a disabled or deleted one."""
+    found = select_accounts(connection, "user_id = ?", (user_id,))
+    return found[0] if found else None
+
+
+def select_accounts(connection: apsw.Connection, where: str, values: tuple[Any, ...]) -> list[Account]:
+    """Return the accounts for which ``where`` holds."""
+    return [_account(row) for row in connection.execute(f"{_SELECT} WHERE {where}", values)]
 
 
 SEARCH_SQL = "SELECT user_id FROM account_term WHERE term >= ? AND term < ? ORDER BY term, user_id LIMIT ?"
@@ -123,11 +138,6 @@ def _search(connection: apsw.Connection, prefix: str, limit: int) -> Sequence[Ac
     user_ids = list(dict.fromkeys(user_id for (user_id,) in rows))[:limit]
     accounts = _find_many(connection, user_ids)
     return [accounts[user_id] for user_id in user_ids]
-
-
-def _find(connection: apsw.Connection, user_id: str) -> Account | None:
-    row = connection.execute(_SELECT + "WHERE user_id = ?", (user_id,)).fetchone()
-    return None if row is None else _account(row)
 
 
 def _find_many(connection: apsw.Connection, user_ids: Sequence[str]) -> dict[str, Account]:
@@ -163,6 +173,7 @@ def _run_many(connection: apsw.Connection, sql: str, rows: Sequence[tuple[Any, .
 def _account(row: tuple[Any, ...]) -> Account:
     values = dict(zip(_FIELDS, row, strict=True))
     values["privacy"] = msgspec.json.decode(values["privacy"], type=Privacy)
-    for flag in ("disabled", "deleted", "admin"):
+    values["kind"] = AccountKind(values["kind"])
+    for flag in ("disabled", "deleted", "admin", "disabled_with_owner"):
         values[flag] = bool(values[flag])
     return Account(**values)

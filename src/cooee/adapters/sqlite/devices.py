@@ -10,18 +10,21 @@ from cooee.adapters.sqlite.push_queue import forget_push_entries
 from cooee.adapters.sqlite.to_device import forget_to_device_queues
 from cooee.domain.errors import not_found
 from cooee.domain.ids import DeviceRef
+from cooee.domain.scopes import EVERYTHING, Scope
 from cooee.ports.devices import Device
 
 ForgetCursors = Callable[[apsw.Connection, Sequence[DeviceRef]], None]
 """Drops the cursors of devices, within the caller's transaction."""
 
-_SELECT = "SELECT user_id, device_id, name, type, token_hash, created_at, last_seen FROM device WHERE "
+_SELECT = """SELECT user_id, device_id, name, type, token_hash, created_at, last_seen, scopes, expires_at
+    FROM device WHERE """
 _BY_REF = _SELECT + "user_id = ? AND device_id = ? AND NOT revoked"
 _BY_TOKEN = _SELECT + "token_hash = ? AND NOT revoked"
 _OF_USER = _SELECT + "user_id = ? AND NOT revoked ORDER BY created_at, device_id"
 _IDLE = _SELECT + "revoked = 0 AND last_seen < ? ORDER BY last_seen, user_id, device_id LIMIT ?"
-_INSERT = """INSERT INTO device (user_id, device_id, name, type, token_hash, created_at, last_seen)
-    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+_INSERT = """INSERT INTO device
+    (user_id, device_id, name, type, token_hash, created_at, last_seen, scopes, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 class SqliteDevices:
@@ -33,7 +36,7 @@ class SqliteDevices:
 
     async def create(self, device: Device) -> None:
         """Store a new device. Durable. ValueError when the id was ever used in this account, or the token is."""
-        row = (*device.ref, device.name, device.type, device.token_hash or None, device.created_at, device.last_seen)
+        row = _row(device)
 
         def create(connection: apsw.Connection) -> None:
             if connection.execute("SELECT deleted FROM account WHERE user_id = ?", (device.user_id,)).get:
@@ -93,8 +96,8 @@ class SqliteDevices:
         return await self._find_all(_IDLE, (before_ms, limit))
 
     def _revoke(self, connection: apsw.Connection, refs: Sequence[DeviceRef]) -> None:
-        sql = """UPDATE device SET name = '', type = '', token_hash = NULL, created_at = 0, last_seen = 0, revoked = 1
-            WHERE user_id = ? AND device_id = ? AND NOT revoked"""
+        sql = """UPDATE device SET name = '', type = '', token_hash = NULL, created_at = 0, last_seen = 0, revoked = 1,
+            scopes = NULL, expires_at = 0 WHERE user_id = ? AND device_id = ? AND NOT revoked"""
         gone = []
         for ref in refs:
             connection.execute(sql, ref)
@@ -128,6 +131,13 @@ def _forget(connection: apsw.Connection, gone: Sequence[DeviceRef], forget_curso
         forget_push_entries(connection, gone)
 
 
+def _row(device: Device) -> tuple[Any, ...]:
+    scopes = None if device.scopes == EVERYTHING else " ".join(sorted(device.scopes))
+    times = (device.created_at, device.last_seen)
+    return (*device.ref, device.name, device.type, device.token_hash or None, *times, scopes, device.expires_at)
+
+
 def _device(row: tuple[Any, ...]) -> Device:
-    user_id, device_id, name, kind, token_hash, created_at, last_seen = row
-    return Device(user_id, device_id, name, kind, token_hash or b"", created_at, last_seen)
+    user_id, device_id, name, kind, token_hash, created_at, last_seen, scopes, expires_at = row
+    granted = EVERYTHING if scopes is None else frozenset(map(Scope, scopes.split()))
+    return Device(user_id, device_id, name, kind, token_hash or b"", created_at, last_seen, granted, expires_at)

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from cooee.adapters.sqlite.accounts import SqliteAccounts
+from cooee.adapters.sqlite.bots import SqliteBots
 from cooee.adapters.sqlite.contacts import SqliteContacts
 from cooee.adapters.sqlite.credentials import SqliteCredentials
 from cooee.adapters.sqlite.cursors import SqliteCursors
@@ -53,6 +54,7 @@ class SqliteStore:
         self.retention = SqliteRetention(database, ledger, settings.retention, sweep_to_device)
         self.accounts = SqliteAccounts(database, self.cursors.forget_rows)
         self.devices = SqliteDevices(database, self.cursors.forget_rows)
+        self.bots = SqliteBots(database)
         self.contacts = SqliteContacts(database)
         self.preferences = SqlitePreferences(database)
         self.credentials = SqliteCredentials(database)
