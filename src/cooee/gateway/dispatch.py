@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, rate_limited
+from cooee.domain.scopes import Scope
 from cooee.gateway import pump
 from cooee.gateway.shared import Serve
 from cooee.protocol import frames
@@ -129,17 +130,24 @@ def _done(session: "Session", ref: str | None) -> None:
         session.say(frames.Ack("ok", ref))
 
 
-DISPATCH: Mapping[type, Serve] = {
-    frames.Hello: _hello,
-    frames.Send: _send,
-    frames.Received: _received,
-    frames.Read: _read,
-    frames.Fetch: lambda session, frame: session.ask(_serve_fetch, frame),
-    frames.WatermarksQuery: lambda session, frame: session.ask(_serve_watermarks, frame),
-    frames.PresenceSubscribe: _presence_subscribe,
-    frames.PresenceUnsubscribe: lambda session, frame: session.ask(_serve_presence_unsubscribe, frame),
-    frames.Typing: _typing,
-    frames.ToDeviceSend: _to_device,
-    frames.ToDeviceReceived: lambda session, frame: session.ask(_serve_to_device_received, frame),
-    frames.Ping: _ping,
+DISPATCH: Mapping[type, tuple[Scope, Serve]] = {
+    frames.Hello: (Scope.ANY, _hello),
+    frames.Send: (Scope.MESSAGES_WRITE, _send),
+    frames.Received: (Scope.MESSAGES_READ, _received),
+    frames.Read: (Scope.MESSAGES_READ, _read),
+    frames.Fetch: (Scope.MESSAGES_READ, lambda session, frame: session.ask(_serve_fetch, frame)),
+    frames.WatermarksQuery: (Scope.MESSAGES_READ, lambda session, frame: session.ask(_serve_watermarks, frame)),
+    frames.PresenceSubscribe: (Scope.CONTACTS, _presence_subscribe),
+    frames.PresenceUnsubscribe: (
+        Scope.CONTACTS,
+        lambda session, frame: session.ask(_serve_presence_unsubscribe, frame),
+    ),
+    frames.Typing: (Scope.MESSAGES_WRITE, _typing),
+    frames.ToDeviceSend: (Scope.MESSAGES_WRITE, _to_device),
+    frames.ToDeviceReceived: (
+        Scope.MESSAGES_READ,
+        lambda session, frame: session.ask(_serve_to_device_received, frame),
+    ),
+    frames.Ping: (Scope.ANY, _ping),
 }
+"""What the token must be good for, and what serves the frame."""

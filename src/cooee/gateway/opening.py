@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cooee.domain.errors import CooeeError, ErrorCode, unavailable
 from cooee.domain.ids import DeviceRef
+from cooee.domain.scopes import Scope, check_scope
 from cooee.gateway import pump
 from cooee.gateway.shared import Shared
 from cooee.ports.devices import Device
@@ -33,6 +34,7 @@ async def open_session(session: "Session", hello: Hello) -> None:
         if device is None or session.is_closed:
             return
         session.device = device.ref
+        session.scopes = device.scopes
         session.connection_id = secrets.token_urlsafe(9)
         session.sync_token = hello.sync_token
         await _enter(session, device, hello)
@@ -74,14 +76,16 @@ async def _authenticate(session: "Session", hello: Hello) -> Device | None:
         session.close(CloseCode.GOING_AWAY, "draining")
         return None
     try:
-        return await shared.services.devices.authenticate(hello.token)
+        device = await shared.services.devices.authenticate(hello.token)
+        check_scope(device.scopes, Scope.MESSAGES_READ)  # a session delivers messages
     except CooeeError as refusal:
         session.refuse(refusal, hello.ref)
-        if refusal.code is ErrorCode.UNAUTHORIZED:
-            session.close(CloseCode.UNAUTHORIZED, "the token is not valid")
+        if refusal.code in (ErrorCode.UNAUTHORIZED, ErrorCode.FORBIDDEN):
+            session.close(CloseCode.UNAUTHORIZED, "the token is not valid here")
         else:
             session.close(CloseCode.INTERNAL, "try again")
         return None
+    return device
 
 
 async def _enter(session: "Session", device: Device, hello: Hello) -> None:

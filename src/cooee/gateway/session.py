@@ -9,6 +9,7 @@ from typing import Any
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, rate_limited
 from cooee.domain.ids import DeviceRef
 from cooee.domain.retry import HAND_OVER_AFTER_MS
+from cooee.domain.scopes import EVERYTHING, Scope, check_scope
 from cooee.gateway import opening, pump
 from cooee.gateway.connection import Connection
 from cooee.gateway.outbox import Outbox
@@ -27,6 +28,7 @@ REFUSALS_PER_BURST = 10
 
 _log = logging.getLogger(__name__)
 _NOBODY = DeviceRef("", "")
+_NOTHING: frozenset[Scope] = frozenset()
 
 Ask = Callable[["Session", Any], Awaitable[None]]
 """Serves a client frame that has to wait for something. May raise CooeeError, which answers the frame."""
@@ -64,6 +66,7 @@ class Session:
         "pumping",
         "refused",
         "requests",
+        "scopes",
         "sends_spent",
         "shared",
         "state",
@@ -81,6 +84,7 @@ class Session:
         self.state = State.WAITING
         self.device = _NOBODY
         self.device_type = ""
+        self.scopes = _NOTHING
         self.connection_id = ""
         self.heard = shared.now
         self.pinged = False
@@ -284,7 +288,10 @@ class Session:
         kind = type(frame)
         counters.frames[kind] = counters.frames.get(kind, 0) + 1
         try:
-            self.shared.dispatch[kind](self, frame)
+            needed, serve = self.shared.dispatch[kind]
+            if self.scopes is not EVERYTHING:
+                check_scope(self.scopes, needed)
+            serve(self, frame)
         except CooeeError as refusal:
             self.refuse(refusal, frame.ref, getattr(frame, "client_message_id", None))
         except Exception:  # noqa: BLE001  # a frame's failure ends nothing else

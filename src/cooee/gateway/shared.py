@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cooee.domain.limits import Limits
 from cooee.domain.ratelimit import TokenBucket
+from cooee.domain.scopes import Scope
 from cooee.gateway.counters import GatewayCounters
 from cooee.gateway.hand_over import HandOver
 from cooee.gateway.registry import LocalSessions
@@ -36,7 +37,7 @@ class Shared:
         server_id: str,
         limits: Limits,
         clock: Clock,
-        dispatch: Mapping[type, Serve],
+        dispatch: Mapping[type, tuple[Scope, Serve]],
     ) -> None:
         self.services = services
         self.server_id = server_id

@@ -30,6 +30,11 @@ class Device(msgspec.Struct, frozen=True):
         """The pair that names the device."""
         return DeviceRef(self.user_id, self.device_id)
 
+    @property
+    def is_bots(self) -> bool:
+        """Whether it belongs to a bot: its token may not do all that a person's may."""
+        return Scope.PERSON not in self.scopes
+
 
 class Devices(Protocol):
     """The devices of all accounts."""

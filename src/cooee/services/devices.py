@@ -10,6 +10,7 @@ import msgspec
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_found
 from cooee.domain.groups import clean_name
 from cooee.domain.ids import DEVICE_ID, DeviceRef, is_user_id
+from cooee.domain.scopes import EVERYTHING, Scope
 from cooee.ports.accounts import Account, Accounts
 from cooee.ports.clock import Clock
 from cooee.ports.cursors import Cursors
@@ -108,6 +109,7 @@ class DeviceService:
         self._known = TokenCache(clock, settings.cache_s, settings.cached_tokens)
         self._steady = SteadyTime(clock)
         self._seen: set[DeviceRef] = set()
+        self._expiring: dict[DeviceRef, int] = {}
 
     async def log_in(self, login: Login) -> tuple[str, Device]:
         """Check name and password and return a new token with its device.
@@ -132,15 +134,17 @@ class DeviceService:
         await self._own_state.changed(device.ref, "devices")
         return token, device
 
-    async def enrol(self, user_id: str, name: str, kind: str) -> tuple[str, Device]:
-        """Return a new token with its new device, for the operator, who proves nothing.
+    async def enrol(
+        self, user_id: str, name: str, kind: str, scopes: frozenset[Scope] = EVERYTHING, expires_at: int = 0
+    ) -> tuple[str, Device]:
+        """Return a new token with its new device, for the operator or the owner of a bot; who asks proves nothing.
 
         Raises:
             CooeeError: ``bad_frame``, or ``not_found`` when there is no such account (any more).
         """
         token = new_token()
         name, kind = clean_name(name, "the device's name", MAX_DEVICE_NAME), clean_name(kind, "the device's type", 32)
-        return token, await self._new_device(user_id, name, kind, hash_token(token))
+        return token, await self._new_device(user_id, name, kind, hash_token(token), scopes, expires_at)
 
     def spend_log_in(self, address: str, user_id: str) -> None:
         """Count an attempt to prove who one is; ``rate_limited`` when there were too many."""
@@ -157,6 +161,8 @@ class DeviceService:
         """
         token_hash = hash_token(token)
         device = self._known.find(token_hash) or await self._look_up(token_hash)
+        if device.expires_at:
+            self._check_expiry(device)
         self.note_seen(device)
         return device
 
@@ -170,7 +176,14 @@ class DeviceService:
         return await self._devices.of_user(user_id)
 
     async def log_out(self, device: DeviceRef) -> None:
-        """End the device's token and its connections; its keys and queues stay for when it logs in again."""
+        """End the device's token and its connections; its keys and queues stay for when it logs in again.
+
+        A bot does not log in again: its device goes with its token.
+        """
+        known = await self._devices.find(device)
+        if known is not None and known.is_bots:
+            await self.revoke(device, device.device_id)
+            return
         await self._devices.set_token(device, b"", self._clock.wall_ms())
         self._ended((device,))
         await self._own_state.changed(device, "devices")
@@ -197,6 +210,11 @@ class DeviceService:
         await self._revoke((ref,))
         await self._own_state.changed(actor, "devices")
 
+    def suspend(self, user_id: str) -> None:
+        """End the connections of a bot that was disabled; its tokens are good again when it is enabled."""
+        self.forget_users((user_id,))
+        self._routes.close_user(user_id, CloseCode.UNAUTHORIZED, "disabled")
+
     async def end_all(self, user_id: str) -> None:
         """Revoke all devices of the user: the account ends."""
         await self._revoke([device.ref for device in await self._devices.of_user(user_id)])
@@ -206,10 +224,11 @@ class DeviceService:
         """Write when devices were last seen, and revoke those idle for too long; return how many. Run now and then.
 
         A device with a live connection is not idle, however long ago it logged in; and a clock that jumps ahead makes
-        nobody idle.
+        nobody idle. Connections whose token has expired end.
         """
         self._known.tend()
         now = self._steady.now_ms()
+        self._end_expired(self._clock.wall_ms())
         seen, self._seen = self._seen, set()
         if seen:
             await self._devices.touch(tuple(seen), now)
@@ -228,6 +247,16 @@ class DeviceService:
     def forget_users(self, user_ids: Collection[str]) -> None:
         """Look these users' tokens up anew: something about their devices changed, here or on another server."""
         self._known.forget(user_ids)
+
+    def _check_expiry(self, device: Device) -> None:
+        if device.expires_at <= self._clock.wall_ms():
+            raise unauthorized()
+        self._expiring[device.ref] = device.expires_at
+
+    def _end_expired(self, now_ms: int) -> None:
+        for ref in [ref for ref, expires_at in self._expiring.items() if expires_at <= now_ms]:
+            del self._expiring[ref]
+            self._routes.close_device(ref, CloseCode.UNAUTHORIZED, "the token has expired")
 
     async def _proven(self, user_id: str, password: str) -> Account:
         account = await self._accounts.find(user_id) if is_user_id(user_id) else None
@@ -261,11 +290,20 @@ class DeviceService:
             await self._devices.set_token(ref, b"", self._clock.wall_ms())
         raise _wrong()
 
-    async def _new_device(self, user_id: str, name: str, kind: str, token_hash: bytes) -> Device:
-        await self._make_room(user_id)
+    async def _new_device(
+        self,
+        user_id: str,
+        name: str,
+        kind: str,
+        token_hash: bytes,
+        scopes: frozenset[Scope] = EVERYTHING,
+        expires_at: int = 0,
+    ) -> Device:
+        if scopes == EVERYTHING:
+            await self._make_room(user_id)
         now = self._clock.wall_ms()
         while True:
-            device = Device(user_id, new_device_id(), name, kind, token_hash, now, now)
+            device = Device(user_id, new_device_id(), name, kind, token_hash, now, now, scopes, expires_at)
             try:
                 await self._devices.create(device)
             except ValueError:  # the id was used before
@@ -299,8 +337,18 @@ class DeviceService:
             raise unauthorized()
         if self._steady.now_ms() - device.last_seen > self._settings.token_idle_days * _DAY_MS:
             raise unauthorized()
+        if device.is_bots and not await self._may_run(device.user_id):
+            raise unauthorized()
         self._known.enter(device, revision)
         return device
+
+    async def _may_run(self, bot_id: str) -> bool:
+        """Tell whether neither the bot nor its owner is disabled."""
+        bot = await self._accounts.find(bot_id)
+        if bot is None or bot.deleted or bot.disabled or not bot.owner_id:
+            return bot is not None and not bot.deleted and not bot.disabled
+        owner = await self._accounts.find(bot.owner_id)
+        return owner is not None and not owner.deleted and not owner.disabled
 
     async def _revoke(self, refs: Sequence[DeviceRef]) -> None:
         if refs:

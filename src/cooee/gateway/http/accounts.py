@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from starlette.responses import StreamingResponse
 
 from cooee.domain.errors import ErrorCode
+from cooee.domain.scopes import Scope
 from cooee.gateway.http.paging import PageQuery, from_cursor, page_of
 from cooee.gateway.http.route import Auth, Call, Route
 from cooee.gateway.http.services import HttpServices
@@ -128,6 +129,7 @@ ROUTES = (
         endpoint=log_out,
         summary="Log out this device; its keys and queues stay.",
         tag="accounts",
+        needs=Scope.ANY,
         status=204,
     ),
     Route(
@@ -136,6 +138,7 @@ ROUTES = (
         endpoint=list_devices,
         summary="List the own devices, oldest first.",
         tag="accounts",
+        needs=Scope.PERSON,
         query=PageQuery,
         response=http.Page[http.Device],
     ),
@@ -145,6 +148,7 @@ ROUTES = (
         endpoint=revoke_device,
         summary="Revoke an own device; its sockets close with 4003.",
         tag="accounts",
+        needs=Scope.PERSON,
         status=204,
         errors=(ErrorCode.NOT_FOUND,),
     ),
@@ -154,6 +158,7 @@ ROUTES = (
         endpoint=change_password,
         summary="Change the own password; other devices are logged out.",
         tag="accounts",
+        needs=Scope.PERSON,
         status=204,
         request=http.ChangePassword,
         limit=_LOG_INS,
@@ -165,6 +170,7 @@ ROUTES = (
         endpoint=delete_account,
         summary="Delete the own account with all its data; its name is never given again.",
         tag="accounts",
+        needs=Scope.PERSON,
         status=204,
     ),
     Route(
@@ -173,6 +179,7 @@ ROUTES = (
         endpoint=export_account,
         summary="Download what the server holds of the user, as one JSON document.",
         tag="accounts",
+        needs=Scope.PERSON,
         response=dict,
     ),
     Route(
@@ -181,6 +188,7 @@ ROUTES = (
         endpoint=new_recovery_codes,
         summary="Make ten recovery codes, shown once; former ones are void.",
         tag="accounts",
+        needs=Scope.PERSON,
         status=201,
         response=http.RecoveryCodes,
         limit=_LOG_INS,

@@ -7,6 +7,7 @@ import msgspec
 
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.domain.ids import check_conversation_id, is_user_id
+from cooee.domain.scopes import Scope
 from cooee.gateway.http.paging import PageQuery, from_cursor, page_of, to_cursor
 from cooee.gateway.http.route import Answer, Call, Route
 from cooee.gateway.http.services import HttpServices
@@ -112,6 +113,7 @@ ROUTES = (
         endpoint=list_conversations,
         summary="List the own conversations by last activity.",
         tag="conversations",
+        needs=Scope.MESSAGES_READ,
         query=PageQuery,
         response=http.Page[http.Conversation],
     ),
@@ -121,6 +123,7 @@ ROUTES = (
         endpoint=get_conversation,
         summary="One conversation.",
         tag="conversations",
+        needs=Scope.MESSAGES_READ,
         response=http.Conversation,
         errors=_ACCESS,
     ),
@@ -130,6 +133,7 @@ ROUTES = (
         endpoint=patch_conversation,
         summary="Mute until, pin, archive; the user's other devices are told.",
         tag="conversations",
+        needs=Scope.MESSAGES_WRITE,
         request=http.PatchConversation,
         response=http.Conversation,
         errors=_ACCESS,
@@ -140,6 +144,7 @@ ROUTES = (
         endpoint=get_messages,
         summary="A page of history.",
         tag="conversations",
+        needs=Scope.MESSAGES_READ,
         query=HistoryQuery,
         response=frames.Messages,
         errors=_ACCESS,
@@ -150,6 +155,7 @@ ROUTES = (
         endpoint=get_receipts,
         summary="The members' watermarks: who received and who read a message, by userId.",
         tag="conversations",
+        needs=Scope.MESSAGES_READ,
         query=ReceiptsQuery,
         response=http.Page[frames.MemberWatermark],
         errors=_ACCESS,
@@ -160,6 +166,7 @@ ROUTES = (
         endpoint=delete_message,
         summary="Delete a message for everyone (its sender, or an admin of the group). Idempotent.",
         tag="conversations",
+        needs=Scope.MESSAGES_WRITE,
         status=204,
         errors=_ACCESS,
     ),
@@ -169,6 +176,7 @@ ROUTES = (
         endpoint=send_message,
         summary="Send a message without a socket. The body is that of a send frame; its type may be left out.",
         tag="conversations",
+        needs=Scope.MESSAGES_WRITE,
         request=frames.Send,
         response=frames.Ack,
         limit="sends",

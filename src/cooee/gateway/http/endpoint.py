@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cooee.domain.errors import CooeeError, not_found
+from cooee.domain.scopes import check_scope
 from cooee.gateway.http.errors import error_response, internal
 from cooee.gateway.http.parsing import (
     Disconnected,
@@ -68,7 +69,9 @@ async def _prove(route: Route, request: Request, authenticate: Authenticate) -> 
     if route.auth is not Auth.DEVICE:
         return "", None
     token = bearer_token(request)
-    return token, await authenticate(token)
+    device = await authenticate(token)
+    check_scope(device.scopes, route.needs)
+    return token, device
 
 
 def _answer(route: Route, result: Any) -> Response:

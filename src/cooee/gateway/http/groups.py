@@ -3,6 +3,7 @@
 from cooee.domain.conversation import Group
 from cooee.domain.errors import ErrorCode, bad_frame
 from cooee.domain.ids import check_conversation_id, is_direct
+from cooee.domain.scopes import Scope
 from cooee.gateway.http.route import Call, Route
 from cooee.gateway.http.services import HttpServices
 from cooee.protocol import http
@@ -107,6 +108,7 @@ ROUTES = (
         endpoint=create_group,
         summary="Found a group.",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         status=201,
         request=http.CreateGroup,
         response=http.Group,
@@ -119,6 +121,7 @@ ROUTES = (
         endpoint=get_group,
         summary="A group with its members and their roles.",
         tag="groups",
+        needs=Scope.MESSAGES_READ,
         response=http.Group,
     ),
     Route(
@@ -127,6 +130,7 @@ ROUTES = (
         endpoint=patch_group,
         summary="Rename a group (admins).",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         request=http.PatchGroup,
         response=http.Group,
         limit=_CHANGES,
@@ -137,6 +141,7 @@ ROUTES = (
         endpoint=delete_group,
         summary="End a group for everybody (owner).",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         status=204,
         limit=_CHANGES,
     ),
@@ -146,6 +151,7 @@ ROUTES = (
         endpoint=add_group_members,
         summary="Add members (admins). Who lets only contacts add him is named in notAdded.",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         request=http.AddMembers,
         response=http.Group,
         limit=_CHANGES,
@@ -157,6 +163,7 @@ ROUTES = (
         endpoint=remove_group_member,
         summary="Remove a member (admins), or leave with the own userId.",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         status=204,
         limit=_CHANGES,
         errors=(ErrorCode.CONFLICT,),
@@ -167,6 +174,7 @@ ROUTES = (
         endpoint=set_group_role,
         summary="Change a member's role (owner); the role owner hands the group over.",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         request=http.SetRole,
         response=http.Group,
         limit=_CHANGES,
@@ -178,6 +186,7 @@ ROUTES = (
         endpoint=create_group_invite,
         summary="Make an invitation (admins); it replaces the former one.",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         status=201,
         request=http.CreateInvite,
         response=http.Invite,
@@ -189,6 +198,7 @@ ROUTES = (
         endpoint=delete_group_invite,
         summary="End the invitation (admins).",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         status=204,
         limit=_CHANGES,
     ),
@@ -198,6 +208,7 @@ ROUTES = (
         endpoint=join_group,
         summary="Join a group by an invitation.",
         tag="groups",
+        needs=Scope.GROUPS_WRITE,
         request=http.Join,
         response=http.Group,
         limit=_CHANGES,

@@ -7,6 +7,7 @@ import msgspec
 
 from cooee.domain.errors import HTTP_STATUS, ErrorCode
 from cooee.domain.limits import Limits
+from cooee.domain.scopes import Scope
 from cooee.gateway.http.landing import server_info
 from cooee.gateway.http.route import Auth, Route
 from cooee.protocol import frames, http
@@ -96,7 +97,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "operationId": route.operation,
         "summary": route.summary,
         "tags": [route.tag],
-        "security": [{"token": []}] if route.auth is Auth.DEVICE else [],
+        "security": _security(route),
         "responses": _responses(route, schemas),
     }
     if route.limit:
@@ -107,6 +108,13 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         schema = schemas[_key(route.request)]
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    """Say that a route takes a token, and what a bot's must be good for; ``person``: no bot's is."""
+    if route.auth is not Auth.DEVICE:
+        return []
+    return [{"token": [] if route.needs is Scope.ANY else [route.needs.value]}]
 
 
 def _limit(name: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from cooee.domain.errors import ErrorCode
 from cooee.domain.ids import DeviceRef
+from cooee.domain.scopes import Scope
 from cooee.ports.devices import Device
 
 Services = TypeVar("Services")
@@ -63,7 +64,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """What the server offers at a path: everything that the checks, the documents and the tests must know of it.
 
     ``limit`` names the field of `Limits` that bounds the route beside the frames limit; ``errors`` are the codes that
-    the route adds to those that any route may answer.
+    the route adds to those that any route may answer. ``needs`` is what the token must be good for: where a route does
+    not say, bots are kept out.
     """
 
     method: str
@@ -73,6 +75,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     tag: str
     status: int = 200
     auth: Auth = Auth.DEVICE
+    needs: Scope = Scope.PERSON
     request: Any = None
     query: type[msgspec.Struct] | None = None
     response: Any = None

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from cooee.domain.errors import ErrorCode
+from cooee.domain.scopes import Scope
 from cooee.gateway.http.landing import landing_page, server_info
 from cooee.gateway.http.route import Auth, Call, Route
 from cooee.gateway.http.services import HttpServices
@@ -52,6 +53,7 @@ ROUTES = (
         summary="Carry frames without a WebSocket, with the same guarantees. ?session= may repeat the session for a "
         "balancer.",
         tag="server",
+        needs=Scope.MESSAGES_READ,
         request=PollRequest,
         response=PollResponse,
         errors=(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT),

@@ -7,6 +7,7 @@ import msgspec
 
 from cooee.domain.errors import ErrorCode
 from cooee.domain.ids import is_user_id
+from cooee.domain.scopes import Scope
 from cooee.gateway.http.paging import PageQuery, from_cursor, page_of
 from cooee.gateway.http.route import Call, Route
 from cooee.gateway.http.services import HttpServices
@@ -68,6 +69,7 @@ def _relation_routes(relation: Relation, put: str, remove: str, shown: str) -> t
             name=f"put{relation.capitalize()}",
             summary=put,
             tag="users",
+            needs=Scope.CONTACTS,
             status=204,
             errors=(ErrorCode.NOT_FOUND,),
         ),
@@ -78,6 +80,7 @@ def _relation_routes(relation: Relation, put: str, remove: str, shown: str) -> t
             name=f"delete{relation.capitalize()}",
             summary=remove,
             tag="users",
+            needs=Scope.CONTACTS,
             status=204,
         ),
         Route(
@@ -87,6 +90,7 @@ def _relation_routes(relation: Relation, put: str, remove: str, shown: str) -> t
             name=f"list{relation.capitalize()}s",
             summary=shown,
             tag="users",
+            needs=Scope.CONTACTS,
             query=PageQuery,
             response=http.Page[http.User],
         ),
@@ -94,13 +98,22 @@ def _relation_routes(relation: Relation, put: str, remove: str, shown: str) -> t
 
 
 ROUTES = (
-    Route(method="GET", path="/v1/me", endpoint=get_me, summary="The own account.", tag="users", response=http.Me),
+    Route(
+        method="GET",
+        path="/v1/me",
+        endpoint=get_me,
+        summary="The own account.",
+        tag="users",
+        needs=Scope.ANY,
+        response=http.Me,
+    ),
     Route(
         method="PATCH",
         path="/v1/me",
         endpoint=patch_me,
         summary="Change the own profile and privacy settings; what is left out stays.",
         tag="users",
+        needs=Scope.PROFILE_WRITE,
         request=http.PatchMe,
         response=http.Me,
     ),
@@ -110,6 +123,7 @@ ROUTES = (
         endpoint=get_user,
         summary="Look a user up.",
         tag="users",
+        needs=Scope.ANY,
         response=http.User,
         errors=(ErrorCode.NOT_FOUND,),
     ),
@@ -119,6 +133,7 @@ ROUTES = (
         endpoint=search_users,
         summary="Find users by the beginning of a userId or name: at most 20, and only who lets himself be found.",
         tag="users",
+        needs=Scope.CONTACTS,
         query=SearchQuery,
         response=http.Page[http.User],
         limit="user_searches",
