@@ -31,6 +31,7 @@ from cooee.client.events import (
 )
 from cooee.client.login import log_in, register
 from cooee.client.model import Account, ConversationView, HistoryPage, Message, Pending
+from cooee.client.webhooks import WebhookNotVerified, verify_webhook
 
 __all__ = [
     "Account",
@@ -60,7 +61,9 @@ __all__ = [
     "TickChanged",
     "ToDevice",
     "Typing",
+    "WebhookNotVerified",
     "load_account",
     "log_in",
     "register",
+    "verify_webhook",
 ]

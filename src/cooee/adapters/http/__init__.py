@@ -1,0 +1,1 @@
+"""Ports filled by HTTP requests to elsewhere."""
