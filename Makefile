@@ -12,7 +12,7 @@ RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check static lock format clean
+.PHONY: help setup run test check static docs dist lock format clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ static: $(DEV)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+docs: $(DEV) ## build the documentation as a site: build/site/index.html
+	@$(BIN)/python -m scripts.site.build
+
+dist: $(DEV) ## build what is published: a wheel and a source archive, in dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist .
 
 format: $(DEV) ## format the code and repair what the linter can
 	@$(BIN)/ruff check --fix-only .
