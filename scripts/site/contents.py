@@ -33,7 +33,7 @@ def with_navigation(index: str, pages: Iterable[str]) -> str:
     rest = [(None, page) for page in pages if page not in named and f"{page.rpartition('/')[0]}.md" not in named]
     if rest:
         trees.append(toctree(rest, caption="More"))
-    return "\n\n".join([index.rstrip(), *trees, ""])
+    return "\n\n".join([index.rstrip(), *trees]) + "\n"
 
 
 def toctree(entries: Iterable[tuple[str | None, str]], *, caption: str = "") -> str:

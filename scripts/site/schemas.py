@@ -40,7 +40,7 @@ class Words:
         if "enum" in schema:
             return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"][:_LONGEST_LIST])
         if schema.get("type") == "array":
-            return f"list of {self.kind(schema.get('items', {}))}{_bounds(schema, 'Items')}"
+            return f"list{_bounds(schema, 'Items')} of {self.kind(schema.get('items', {}))}"
         if schema.get("type") == "object" and "additionalProperties" in schema:
             return f"object of {self.kind(schema['additionalProperties'] or {})}"
         return f"{schema.get('type', 'any JSON')}{_bounds(schema, 'Length')}"
@@ -89,7 +89,7 @@ def _described(field: Schema) -> str:
 
 
 def _bounds(schema: Schema, what: str) -> str:
-    unit = {"Length": " characters", "Items": ""}[what]
+    unit = {"Length": " characters", "Items": " items,"}[what]
     low, high = schema.get(f"min{what}"), schema.get(f"max{what}")
     if schema.get("type") in ("integer", "number"):
         low, high, unit = schema.get("minimum"), schema.get("maximum"), ""
