@@ -20,6 +20,7 @@ from cooee.ports.router import Router
 from cooee.ports.sessions import Sessions
 from cooee.ports.timeline import Timeline
 from cooee.ports.to_device import ToDevice
+from cooee.ports.webhooks import Webhooks
 
 
 class Store(Protocol):
@@ -31,6 +32,8 @@ class Store(Protocol):
     def devices(self) -> Devices: ...
     @property
     def bots(self) -> Bots: ...
+    @property
+    def webhooks(self) -> Webhooks: ...
     @property
     def contacts(self) -> Contacts: ...
     @property
@@ -67,6 +70,7 @@ class Ports(NamedTuple):
     accounts: Accounts
     devices: Devices
     bots: Bots
+    webhooks: Webhooks
     contacts: Contacts
     preferences: Preferences
     credentials: Credentials
@@ -89,6 +93,7 @@ class Ports(NamedTuple):
             accounts=store.accounts,
             devices=store.devices,
             bots=store.bots,
+            webhooks=store.webhooks,
             contacts=store.contacts,
             preferences=store.preferences,
             credentials=store.credentials,

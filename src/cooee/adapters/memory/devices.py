@@ -83,6 +83,10 @@ class MemoryDevices:
         idle = [device for device in self._devices.values() if device.last_seen < before_ms]
         return sorted(idle, key=lambda device: (device.last_seen, device.ref))[:limit]
 
+    def is_there(self, ref: DeviceRef) -> bool:
+        """Tell whether the device exists, logged in or not."""
+        return ref in self._devices
+
     def is_gone(self, ref: DeviceRef) -> bool:
         """Tell whether the device is gone for good, alone or with its account."""
         return ref in self._revoked or self._is_erased(ref.user_id)

@@ -16,6 +16,7 @@ from cooee.adapters.memory.push_queue import MemoryPushQueue
 from cooee.adapters.memory.retention import MemoryRetention
 from cooee.adapters.memory.timeline import MemoryTimeline
 from cooee.adapters.memory.to_device import MemoryToDevice
+from cooee.adapters.memory.webhooks import MemoryWebhooks
 from cooee.domain.ids import DeviceRef
 from cooee.ports.retention import RetentionSettings
 
@@ -32,6 +33,7 @@ class MemoryStore:
         self.accounts = MemoryAccounts(self._erase_owned)
         self.devices = MemoryDevices(self._forget_devices, self.accounts.is_erased)
         self.bots = MemoryBots(self.accounts)
+        self.webhooks = MemoryWebhooks(self.devices.is_there)
         self.contacts = MemoryContacts()
         self.preferences = MemoryPreferences()
         self.credentials = MemoryCredentials()
@@ -47,6 +49,7 @@ class MemoryStore:
         self.cursors.forget(gone)
         self.to_device.forget_devices(gone)
         self.push_queue.forget_devices(gone)
+        self.webhooks.forget_devices(gone)
 
     async def _erase_owned(self, user_id: str) -> None:
         """Drop what is a deleted account's alone."""

@@ -8,6 +8,7 @@ import apsw
 from cooee.adapters.sqlite.database import Database
 from cooee.adapters.sqlite.push_queue import forget_push_entries
 from cooee.adapters.sqlite.to_device import forget_to_device_queues
+from cooee.adapters.sqlite.webhooks import forget_webhooks
 from cooee.domain.errors import not_found
 from cooee.domain.ids import DeviceRef
 from cooee.domain.scopes import EVERYTHING, Scope
@@ -129,6 +130,7 @@ def _forget(connection: apsw.Connection, gone: Sequence[DeviceRef], forget_curso
         forget_cursors(connection, gone)
         forget_to_device_queues(connection, gone)
         forget_push_entries(connection, gone)
+        forget_webhooks(connection, gone)
 
 
 def _row(device: Device) -> tuple[Any, ...]:

@@ -19,6 +19,7 @@ from cooee.adapters.sqlite.push_queue import SqlitePushQueue
 from cooee.adapters.sqlite.retention import SqliteRetention, note_retention
 from cooee.adapters.sqlite.timeline import SqliteTimeline
 from cooee.adapters.sqlite.to_device import SqliteToDevice, sweep_to_device
+from cooee.adapters.sqlite.webhooks import SqliteWebhooks
 from cooee.domain.fanout import DEFAULT_LARGE_GROUP_MEMBERS
 from cooee.ports.retention import DAY_MS, RetentionSettings
 
@@ -55,6 +56,7 @@ class SqliteStore:
         self.accounts = SqliteAccounts(database, self.cursors.forget_rows)
         self.devices = SqliteDevices(database, self.cursors.forget_rows)
         self.bots = SqliteBots(database)
+        self.webhooks = SqliteWebhooks(database)
         self.contacts = SqliteContacts(database)
         self.preferences = SqlitePreferences(database)
         self.credentials = SqliteCredentials(database)
