@@ -19,7 +19,12 @@ from cooee.domain.webhooks import WebhookSettings
 from cooee.ports.webhook_sender import REASONS, Answered, NotSent
 from tests.fakes.receiver import answer, receiving
 
-OPEN = {"allow_http": True, "allowed_networks": ("127.0.0.0/8",), "connect_timeout_s": 5.0, "timeout_s": 5.0}
+OPEN: dict[str, Any] = {
+    "allow_http": True,
+    "allowed_networks": ("127.0.0.0/8",),
+    "connect_timeout_s": 5.0,
+    "timeout_s": 5.0,
+}
 Open = Callable[..., HttpWebhookSender]
 
 
