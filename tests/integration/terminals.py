@@ -36,7 +36,7 @@ class Shell:
 
     def __init__(self, home: Path, url: str) -> None:
         self.home = home
-        self.environment = {"COOEE_HOME": str(home), "COOEE_URL": url}
+        self.environment = {"COOEE_HOME": str(home), "COOEE_URL": url, "COOEE_KEYRING": "off"}
 
     def __call__(self, *arguments: str, given: str | bytes = "", code: int = 0, **environment: str) -> Result:
         """Run one command in this process; it must end with ``code`` and without a traceback."""

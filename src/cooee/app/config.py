@@ -196,7 +196,9 @@ def _from_file(path: Path | None, environment: Mapping[str, str]) -> list[tuple[
     return found
 
 
-_NOT_SETTINGS = frozenset({"COOEE_CONFIG", "COOEE_URL", "COOEE_TOKEN", "COOEE_HOME", "COOEE_PROFILE", "COOEE_PASSWORD"})
+_NOT_SETTINGS = frozenset(
+    f"COOEE_{name}" for name in ("CONFIG", "URL", "TOKEN", "HOME", "PROFILE", "PASSWORD", "KEYRING")
+)
 """Variables of the command line's own; the server does not read them."""
 
 

@@ -2,21 +2,27 @@
 
 import platform
 import shutil
+from pathlib import Path
 
 import click
 import msgspec
 
+from cooee.cli.accounts import account_record, tell_accounts
 from cooee.cli.choices import account_options
 from cooee.cli.errors import NOT_LOGGED_IN, CliError, sentence
 from cooee.cli.invocation import Invocation, pass_invocation
-from cooee.cli.profile import checked_url, login_command
-from cooee.cli.render import safe, table
+from cooee.cli.keeping import dropped, held_token, keeper, keyring_choice, moved, place_in_words, place_of
+from cooee.cli.names import USER
+from cooee.cli.profile import Login, checked_url
+from cooee.cli.render import safe
 from cooee.cli.secret_input import password, password_stdin
+from cooee.cli.vault import VaultFailed
 from cooee.client import log_in as sdk_log_in
 from cooee.client import register as sdk_register
 from cooee.client.account import StoreLock, load_account, make_folder, save_account
 from cooee.client.api import Api
 from cooee.client.errors import ConnectionFailed, NotLoggedIn
+from cooee.client.login import Keep
 from cooee.client.model import Account
 from cooee.domain.errors import ErrorCode
 from cooee.domain.ids import is_user_id
@@ -45,15 +51,18 @@ def checked_user(text: str) -> str:
 @click.option("--display-name", metavar="TEXT", help="How others see you  [default: the userId]")
 @click.option("--invite", metavar="CODE", help="Where registration is by invite: the code you were given.")
 @_DEVICE_NAME
+@keyring_choice
 @password_stdin
 @account_options
 @pass_invocation
 def register(
     invocation: Invocation,
     user: str,
+    *,
     display_name: str | None,
     invite: str | None,
     device_name: str | None,
+    in_keyring: bool,
     password_stdin: bool,
 ) -> None:
     """Create the account USER and log in.
@@ -65,43 +74,56 @@ def register(
     profile = invocation.profiles.for_log_in(user_id, url, invocation.profile)
     secret = password(f"New password for {user_id}", from_stdin=password_stdin, confirm=True)
 
-    make_folder(invocation.profiles.store(profile).parent)  # before there is an account that cannot be kept
+    store = invocation.profiles.store(profile)
+    make_folder(store.parent)  # before there is an account that cannot be kept
 
     async def registering() -> Account:
         await sdk_register(url, user_id, secret, display_name=display_name, invite=invite)
-        return await _log_in(invocation, profile, url, user_id, secret, device_name)
+        return await _log_in(url, user_id, secret, store, device_name, keeper(invocation, in_keyring=in_keyring))
 
     account = invocation.run(registering())
     invocation.tell(
-        _account_record("registered", profile, account),
+        account_record("registered", profile, account),
         f"Registered {user_id} at {account.url} and logged in.",
     )
     _hint(invocation, profile)
 
 
 @click.command()
-@click.argument("user")
+@USER
 @_DEVICE_NAME
+@keyring_choice
 @password_stdin
 @account_options
 @pass_invocation
-def login(invocation: Invocation, user: str, device_name: str | None, password_stdin: bool) -> None:
-    """Log in as USER. Several accounts may be logged in on one machine.
+def login(
+    invocation: Invocation, user: str, *, device_name: str | None, in_keyring: bool, password_stdin: bool
+) -> None:
+    """Log in as USER. Several accounts, of several servers, may be logged in on one machine.
+
+    Who is logged in already needs no password, and may move the token into the keyring, or out of it.
+
 
     Example: cooee login alice --url https://chat.example.org
     """
     user_id = checked_user(user)
     url = _server(invocation)
     profile = invocation.profiles.for_log_in(user_id, url, invocation.profile)
-    held = load_account(invocation.profiles.store(profile))
-    if held is not None and held.token and invocation.run(_valid(held)):
+    store = invocation.profiles.store(profile)
+    held = load_account(store)
+    token = held_token(invocation, held) if held is not None else ""
+    if held is not None and token and invocation.run(_valid(held.url, token)):
+        where = moved(invocation, store, held, token, in_keyring=in_keyring)
         invocation.tell(
-            _account_record("logged_in", profile, held), f"{user_id} is logged in here already ({held.url})."
+            account_record("logged_in", profile, held), f"{user_id} is logged in here already ({held.url}).{where}"
         )
         return
     secret = password(f"Password for {user_id}", from_stdin=password_stdin)
-    account = invocation.run(_log_in(invocation, profile, url, user_id, secret, device_name))
-    invocation.tell(_account_record("logged_in", profile, account), f"Logged in as {user_id} at {account.url}.")
+    keep = keeper(invocation, in_keyring=in_keyring)
+    account = invocation.run(_log_in(url, user_id, secret, store, device_name, keep))
+    if held is not None and held.device_id != account.device_id:
+        dropped(invocation, held)
+    invocation.tell(account_record("logged_in", profile, account), f"Logged in as {user_id} at {account.url}.")
     _hint(invocation, profile)
 
 
@@ -115,9 +137,11 @@ def logout(invocation: Invocation, forget: bool, erase: bool) -> None:
 
     The messages kept on this machine stay for the next log-in unless --erase is given.
     """
-    chosen = invocation.login()
+    chosen = _to_log_out(invocation, forget=forget)
 
     async def logging_out() -> None:
+        if not chosen.token:
+            return
         async with Api(chosen.url, chosen.token) as api:
             try:
                 await api.log_out()
@@ -137,17 +161,29 @@ def logout(invocation: Invocation, forget: bool, erase: bool) -> None:
     )
 
 
+def _to_log_out(invocation: Invocation, *, forget: bool) -> Login:
+    """Return the account to log out; with ``forget``, one whose token cannot be had from the keyring too."""
+    try:
+        return invocation.login()
+    except VaultFailed as failure:
+        if not forget:
+            raise VaultFailed(f"{failure.message} `cooee logout --forget` does without it.") from None
+        name, account = invocation.profiles.account(invocation.profile, invocation.url)
+        return Login(name, account.url, account.user_id, account.device_id, "", invocation.profiles.store(name))
+
+
 def forget_token(invocation: Invocation, profile: str, *, erase: bool) -> None:
     """Take the token out of a profile, or the whole profile from this machine."""
     store = invocation.profiles.store(profile)
     account = load_account(store)
     if account is None:
         return
+    dropped(invocation, account)
     if erase:
         StoreLock(store).release()  # nobody else writes there now
         shutil.rmtree(store)
     else:
-        save_account(store, msgspec.structs.replace(account, token=""))
+        save_account(store, msgspec.structs.replace(account, token="", token_digest=""))
 
 
 @click.command()
@@ -157,9 +193,10 @@ def forget_token(invocation: Invocation, profile: str, *, erase: bool) -> None:
 def whoami(invocation: Invocation, everybody: bool) -> None:
     """Say who is logged in, and where; the server is asked whether that still holds."""
     if everybody:
-        _list_accounts(invocation)
+        tell_accounts(invocation)
         return
     chosen = invocation.login()
+    account = load_account(chosen.store) if chosen.user_id else None
 
     async def asking(api: Api) -> None:
         me = await api.me()
@@ -172,67 +209,46 @@ def whoami(invocation: Invocation, everybody: bool) -> None:
             "deviceId": device.device_id if device else chosen.device_id,
             "deviceName": device.name if device else None,
             "admin": me.admin,
+            "tokenIn": place_of(account) if account is not None else "environment",
         }
+        where = "in COOEE_TOKEN" if account is None else place_in_words(account, chosen.store)
         name = "" if me.display_name == me.user_id else f" ({safe(me.display_name)})"
         invocation.tell(
             {"type": "account", **fields},
             f"{me.user_id}{name} at {chosen.url}",
             f"device {fields['deviceId']} ({safe(str(fields['deviceName']))}), profile {chosen.profile}",
+            f"the token is {where}",
         )
 
     invocation.call(asking)
-
-
-def _list_accounts(invocation: Invocation) -> None:
-    accounts = invocation.profiles.all()
-    for profile, account in accounts.items():
-        invocation.tell(_account_record("account", profile, account) | {"loggedIn": bool(account.token)})
-    rows = [
-        (profile, account.user_id, account.url, "yes" if account.token else f"no: {login_command(profile, account)}")
-        for profile, account in accounts.items()
-    ]
-    invocation.say(*table(invocation.look, ("PROFILE", "USER", "SERVER", "LOGGED IN"), rows))
-    if not accounts:
-        invocation.note("There is no account on this machine; `cooee register NAME` makes one.")
 
 
 def _server(invocation: Invocation) -> str:
     return checked_url(invocation.url) if invocation.url else invocation.profiles.default_url()
 
 
-async def _log_in(
-    invocation: Invocation, profile: str, url: str, user_id: str, secret: str, device_name: str | None
-) -> Account:
+async def _log_in(url: str, user_id: str, secret: str, store: Path, device_name: str | None, keep: Keep) -> Account:
     try:
         return await sdk_log_in(
             url,
             user_id,
             secret,
-            store=invocation.profiles.store(profile),
+            store=store,
             device_name=device_name or f"cooee on {platform.node() or 'a terminal'}"[:64],
             device_type="cli",
+            keep=keep,
         )
     except NotLoggedIn as refusal:
         raise CliError(sentence(refusal.message), NOT_LOGGED_IN, code=ErrorCode.UNAUTHORIZED.value) from None
 
 
-async def _valid(account: Account) -> bool:
+async def _valid(url: str, token: str) -> bool:
     try:
-        async with Api(account.url, account.token) as api:
+        async with Api(url, token) as api:
             await api.me()
     except NotLoggedIn:
         return False
     return True
-
-
-def _account_record(kind: str, profile: str, account: Account) -> dict[str, str]:
-    return {
-        "type": kind,
-        "profile": profile,
-        "url": account.url,
-        "userId": account.user_id,
-        "deviceId": account.device_id,
-    }
 
 
 def _hint(invocation: Invocation, profile: str) -> None:

@@ -1,10 +1,8 @@
 """``cooee admin backup`` and ``cooee admin restore``."""
 
-import contextlib
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,6 +14,7 @@ from cooee.cli.admin_socket import AdminSocket, NobodyListens
 from cooee.cli.choices import json_option
 from cooee.cli.errors import CliError, sentence
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.progress import Bar
 from cooee.protocol import admin as bodies
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ _DOING = {
     "verifying": "Reading it back",
     "restoring": "Reading the backup",
 }
-_Show = Callable[[str, int, int], None]
 
 
 @click.command()
@@ -46,16 +44,16 @@ def backup(invocation: Invocation, place: Place, file: Path, force: bool) -> Non
     The backup is checked before it gets its name. It holds all messages and secrets: keep it as you keep the data.
     """
     target = file.absolute()
-    with _bars(quiet=invocation.as_json) as show:
+    with Bar("Beginning", quiet=invocation.as_json, unit="bytes") as bar:
         try:
-            _online(place.socket(), target, show, replace=force)
+            _online(place.socket(), target, bar, replace=force)
         except NobodyListens:
-            _offline(place, target, show, replace=force)
+            _offline(place, target, bar, replace=force)
     size = target.stat().st_size
     invocation.tell({"type": "backup", "file": str(target), "bytes": size}, f"{target}: {size:,} bytes, checked.")
 
 
-def _online(socket: AdminSocket, target: Path, show: _Show, *, replace: bool) -> None:
+def _online(socket: AdminSocket, target: Path, bar: Bar, *, replace: bool) -> None:
     """Have the running server do it, and watch."""
     told = socket.call("POST", _BACKUP, bodies.BackupProgress, bodies.MakeBackup(str(target), replace))
     while told.state not in ("done", "failed"):
@@ -66,16 +64,16 @@ def _online(socket: AdminSocket, target: Path, show: _Show, *, replace: bool) ->
             raise CliError("The server stopped meanwhile; there is no backup. Try again.", code="state") from None
         if told.file != str(target):
             raise CliError(f"The server was restarted meanwhile; look whether {target} is there.", code="state")
-        show(told.state, told.done, told.total)
+        _show(bar, told.state, told.done, told.total)
     if told.state == "failed":
         raise CliError(f"There is no backup: {told.message}.", code="state")
 
 
-def _offline(place: Place, target: Path, show: _Show, *, replace: bool) -> None:
+def _offline(place: Place, target: Path, bar: Bar, *, replace: bool) -> None:
     from cooee.app.wiring import backup_offline  # noqa: PLC0415  # the server's imports, only when needed
 
     config = place.config()
-    _watched(lambda progress: backup_offline(config, target, progress, replace=replace), show)
+    _watched(lambda progress: backup_offline(config, target, progress, replace=replace), bar)
 
 
 @click.command()
@@ -95,8 +93,8 @@ def restore(invocation: Invocation, place: Place, file: Path, data_dir: str | No
     from cooee.app.wiring import restore_offline  # noqa: PLC0415  # the server's imports, only when needed
 
     folder = Path(data_dir or place.config().server.data_dir)
-    with _bars(quiet=invocation.as_json) as show:
-        manifest = _watched(lambda progress: restore_offline(file, folder, progress, force=force), show)
+    with Bar("Beginning", quiet=invocation.as_json, unit="bytes") as bar:
+        manifest = _watched(lambda progress: restore_offline(file, folder, progress, force=force), bar)
     made = datetime.fromtimestamp(manifest.created_at / 1000).astimezone()
     invocation.tell(
         {"type": "restored", "dataDir": str(folder), "createdAt": manifest.created_at, "rows": manifest.rows},
@@ -106,7 +104,7 @@ def restore(invocation: Invocation, place: Place, file: Path, data_dir: str | No
     invocation.note(f"Start the server on it with: cooee serve --data-dir {folder}")
 
 
-def _watched(work: Callable[["Progress"], T], show: _Show) -> T:
+def _watched(work: Callable[["Progress"], T], bar: Bar) -> T:
     """Do the work in this thread, and show from another how far it is."""
     from cooee.app.backup import BackupFailed, Progress  # noqa: PLC0415  # as above
 
@@ -114,7 +112,7 @@ def _watched(work: Callable[["Progress"], T], show: _Show) -> T:
 
     def watch() -> None:
         while not ended.wait(_LOOK_EVERY_S):
-            show(progress.state, progress.done, progress.total)
+            _show(bar, progress.state, progress.done, progress.total)
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
@@ -127,27 +125,5 @@ def _watched(work: Callable[["Progress"], T], show: _Show) -> T:
         watching.join()
 
 
-@contextlib.contextmanager
-def _bars(*, quiet: bool) -> Iterator[_Show]:
-    """Show how far it is, on a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _state, _done, _total: None
-        return
-    from rich.console import Console  # noqa: PLC0415  # only where there is somebody to look at it
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bars  # noqa: PLC0415
-
-    with Bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bars:
-        task = bars.add_task("Beginning", total=None)
-
-        def show(state: str, done: int, total: int) -> None:
-            bars.update(task, description=_DOING.get(state, state), completed=done, total=total or None)
-
-        yield show
+def _show(bar: Bar, state: str, done: int, total: int) -> None:
+    bar.show(_DOING.get(state, state), done, total)

@@ -14,6 +14,7 @@ from cooee.cli.admin_socket import AdminSocket, NobodyListens
 from cooee.cli.choices import json_option
 from cooee.cli.errors import REFUSED, CliError
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.progress import Bar
 from cooee.cli.render import safe
 from cooee.client.errors import ServerError
 from cooee.protocol.http import Health
@@ -31,15 +32,24 @@ def doctor(invocation: Invocation, place: Place) -> None:
     Files, disk, clock, configuration, permissions, and the store: quickly while the server runs, from end to end while
     it does not. Ends with 1 when there is a problem; warnings alone end with 0. Give it the server's configuration.
     """
-    invocation.note("Looking; a large store takes a while …")
     worst = 0
-    for finding in _findings(place):
+    for finding in _watched(invocation, _findings(place)):
         worst |= finding.level == "problem"
         record = {"type": "finding", **finding._asdict()}
         advice = [f"        → {safe(finding.advice)}"] if finding.advice else []
         invocation.tell(record, f"{_MARKS[finding.level]} {finding.check}: {safe(finding.text)}", *advice)
     if worst:
         raise click.exceptions.Exit(REFUSED)
+
+
+def _watched(invocation: Invocation, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yield the findings; say that the search goes on where one takes its time, as that for the store may."""
+    while True:
+        with Bar("Looking; a large store takes a while", quiet=invocation.as_json):
+            finding = next(findings, None)
+        if finding is None:
+            return
+        yield finding
 
 
 def _findings(place: Place) -> Iterator[Finding]:

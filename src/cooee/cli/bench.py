@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cooee.bench import catchup as catchup_scenario
@@ -21,6 +20,7 @@ from cooee.bench import pairs as pairs_scenario
 from cooee.bench import reconnect as reconnect_scenario
 from cooee.bench.connection import MAX_SOCKETS
 from cooee.bench.target import Prepare, Target, target
+from cooee.cli.progress import Bar
 
 Scenario = Callable[[Target, plain.Progress], Awaitable[plain.Figures]]
 
@@ -164,14 +164,8 @@ def _show(
 @contextlib.contextmanager
 def _progress(*, quiet: bool) -> Iterator[plain.Progress]:
     """Show how far it is, on a terminal."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield plain.no_progress
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
-        task = bars.add_task("Starting the server", total=None)
-        yield lambda what, done, total: bars.update(task, description=what, completed=done, total=total)
+    with Bar("Starting the server", quiet=quiet) as bar:
+        yield lambda what, done, total: bar.show(what, int(done), int(total))
 
 
 def _loop() -> Callable[[Coroutine[Any, Any, plain.Figures]], plain.Figures]:

@@ -7,11 +7,12 @@ import click
 from cooee.cli.choices import account_options
 from cooee.cli.errors import CliError, usage
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.names import CHATS
 from cooee.cli.profile import Login
 
 
 @click.command()
-@click.argument("conversation", required=False)
+@click.argument("conversation", required=False, shell_complete=CHATS)
 @click.option("--theme", type=click.Choice(["dark", "light"]), help="Colours; F2 changes them  [as last time; dark]")
 @account_options
 @pass_invocation
@@ -29,7 +30,7 @@ def chat(invocation: Invocation, conversation: str | None, theme: str | None) ->
         raise usage("`cooee chat` is for people; `cooee listen --json` and `cooee send` are for programs.")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise usage("`cooee chat` needs a terminal; `cooee listen` and `cooee send` work with pipes.")
-    invocation.run(_chat(invocation.login(), conversation, theme))
+    invocation.run(_chat(invocation.login(), conversation, theme), bar=False)
 
 
 async def _chat(login: Login, conversation: str | None, theme: str | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -31,6 +32,17 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     return keep
 
 
+def _profiles(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from cooee.cli.profile import Profiles  # noqa: PLC0415  # only a completion needs them
+
+    found = Profiles().all().items()
+    return [
+        CompletionItem(name, help=f"{account.user_id} at {account.url}")
+        for name, account in found
+        if name.startswith(incomplete)
+    ]
+
+
 _AS = click.option(
     "--as",
     "--profile",
@@ -38,7 +50,8 @@ _AS = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_keep("profile"),
-    help="The account of this machine to use  [COOEE_PROFILE; else the only one logged in]",
+    shell_complete=_profiles,
+    help="The account of this machine to use: its profile, its user, or user@host  [COOEE_PROFILE; cooee accounts]",
 )
 _URL = click.option(
     "--url",

@@ -12,16 +12,16 @@ from cooee.cli import records
 from cooee.cli.choices import account_options
 from cooee.cli.errors import CliError
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.names import CONVERSATION
 from cooee.cli.profile import Login
 from cooee.cli.render import Naming, chat_name, clock, message_line, safe, table
+from cooee.cli.statuses import status_of, ticked_through
 from cooee.cli.targets import find_by_api, find_conversation, group_titles, moment
 from cooee.client import Api, Client, ConnectionFailed, Message, ServerError, StoreLocked
 from cooee.client.model import message_of
-from cooee.client.ticks import covered
 from cooee.domain.receipt import Watermark
 from cooee.protocol import frames, http
 
-_CONVERSATION = click.argument("conversation")
 _FOREVER = -1
 
 
@@ -68,7 +68,7 @@ def list_conversations(invocation: Invocation, everything: bool = False) -> None
 
 
 @conversations.command()
-@_CONVERSATION
+@CONVERSATION
 @click.option("--until", callback=moment(_FOREVER), help="When it ends: 8h, 7d or a date and time  [default: never]")
 @click.option("--off", is_flag=True, help="Mute no longer.")
 @account_options
@@ -81,7 +81,7 @@ def mute(invocation: Invocation, conversation: str, until: int, off: bool) -> No
 
 
 @conversations.command()
-@_CONVERSATION
+@CONVERSATION
 @click.option("--off", is_flag=True, help="Pin no longer.")
 @account_options
 @pass_invocation
@@ -92,7 +92,7 @@ def pin(invocation: Invocation, conversation: str, off: bool) -> None:
 
 
 @conversations.command()
-@_CONVERSATION
+@CONVERSATION
 @click.option("--off", is_flag=True, help="Take it out of the archive.")
 @account_options
 @pass_invocation
@@ -112,7 +112,7 @@ class Shown(NamedTuple):
 
 
 @click.command()
-@_CONVERSATION
+@CONVERSATION
 @click.option("--limit", type=click.IntRange(1, 200), default=30, show_default=True, help="How many messages.")
 @click.option("--before", type=click.IntRange(min=1), metavar="NUMBER", help="Only messages below this number.")
 @account_options
@@ -128,7 +128,7 @@ def history(invocation: Invocation, conversation: str, limit: int, before: int |
     look, now = invocation.look, invocation.now
     wide = len(str(shown.messages[-1].sequence_number)) if shown.messages else 1
     for message in shown.messages:
-        status = _status(message, shown)
+        status = status_of(message, shown.naming.me, shown.ticked)
         line = message_line(look, message, shown.naming, now, status=status)
         number = look.dim(f"{message.sequence_number:>{wide}}")
         invocation.tell(records.message(message, shown.naming.me, status), f"{number} {line}")
@@ -162,7 +162,7 @@ async def _held_history(client: Client, text: str, limit: int, before: int | Non
     newest = head.last_sequence_number + 1 if head is not None and before is None else before
     page = await client.history(conversation_id, before=newest, limit=limit)
     if head is not None:
-        ticked = await _ticked(client.api, head, me)
+        ticked = await ticked_through(client.api, head, me)
         return Shown(Naming(me, {conversation_id: head.title}), page.messages, page.complete, ticked)
     view = await client.conversation(conversation_id)
     ticked = Watermark(view.delivered_through, view.read_through) if view else Watermark()
@@ -174,33 +174,11 @@ async def _server_history(api: Api, chosen: Login, text: str, limit: int, before
     page = await api.history(conversation_id, before=before, limit=limit)
     found = [message_of(msgspec.json.decode(raw, type=frames.MessageFrame)) for raw in page.messages]
     head = await api.conversation(conversation_id)
-    return Shown(Naming(me, {conversation_id: head.title}), found, page.complete, await _ticked(api, head, me))
-
-
-async def _ticked(api: Api, conversation: http.Conversation, me: str) -> Watermark:
-    """Return up to which numbers own messages are delivered and read (PROTOCOL.md §4)."""
-    marks = {mark.user_id: Watermark(mark.delivered, mark.read) for mark in conversation.members}
-    by_all = Watermark(conversation.delivered_by_all or 0, conversation.read_by_all or 0)
-    roster: dict[str, int] | None = None
-    if conversation.kind == "direct":
-        roster = dict.fromkeys(marks, 1)
-    elif conversation.delivered_by_all is None and not conversation.left:
-        with suppress(ServerError):
-            group = await api.group(conversation.conversation_id)
-            roster = {member.user_id: member.joined for member in group.members}
-    return covered(roster, marks, by_all, me, conversation.last_sequence_number)
-
-
-def _status(message: Message, shown: Shown) -> str:
-    if message.sender_id != shown.naming.me or message.event or message.deleted:
-        return ""
-    if shown.ticked.read >= message.sequence_number:
-        return "read"
-    return "delivered" if shown.ticked.delivered >= message.sequence_number else "sent"
+    return Shown(Naming(me, {conversation_id: head.title}), found, page.complete, await ticked_through(api, head, me))
 
 
 @click.command()
-@_CONVERSATION
+@CONVERSATION
 @click.option("--through", type=click.IntRange(min=1), metavar="NUMBER", help="Only up to this number.")
 @account_options
 @pass_invocation
@@ -239,7 +217,7 @@ _ASK_AGAIN_S = 0.05
 
 
 @click.command()
-@_CONVERSATION
+@CONVERSATION
 @click.argument("number", type=click.IntRange(min=1))
 @account_options
 @pass_invocation
@@ -263,7 +241,7 @@ def receipts(invocation: Invocation, conversation: str, number: int) -> None:
 
 
 @click.command()
-@_CONVERSATION
+@CONVERSATION
 @click.argument("number", type=click.IntRange(min=1))
 @account_options
 @pass_invocation

@@ -40,7 +40,8 @@ _NEXT = {
 class CliError(click.ClickException):
     """The end of a command that failed; with ``--json`` it is one JSON object on standard error.
 
-    ``code`` is one of PROTOCOL.md §10 or ``unreachable``, ``timeout``, ``store``, ``state``, ``usage``, ``defect``.
+    ``code`` is one of PROTOCOL.md §10 or ``unreachable``, ``timeout``, ``store``, ``keyring``, ``state``, ``usage``,
+    ``defect``.
     """
 
     as_json = False

@@ -8,6 +8,7 @@ import click
 from cooee.cli.account import checked_user
 from cooee.cli.choices import account_options
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.names import GROUP, PEOPLE, USER, USERS
 from cooee.cli.records import record
 from cooee.cli.render import safe, table
 from cooee.cli.targets import find_group, moment
@@ -16,8 +17,6 @@ from cooee.domain.conversation import Role
 from cooee.protocol import http
 
 _DASHED_CODE = re.compile(r"-[A-Za-z0-9_-]{21}", re.ASCII)
-_GROUP = click.argument("group")
-_USERS = click.argument("users", nargs=-1, required=True)
 
 
 @click.group(invoke_without_command=True)
@@ -55,7 +54,7 @@ def list_groups(invocation: Invocation) -> None:
 
 @groups.command()
 @click.argument("name")
-@click.argument("users", nargs=-1)
+@click.argument("users", nargs=-1, shell_complete=PEOPLE)
 @account_options
 @pass_invocation
 def create(invocation: Invocation, name: str, users: tuple[str, ...]) -> None:
@@ -70,7 +69,7 @@ def create(invocation: Invocation, name: str, users: tuple[str, ...]) -> None:
 
 
 @groups.command()
-@_GROUP
+@GROUP
 @account_options
 @pass_invocation
 def show(invocation: Invocation, group: str) -> None:
@@ -83,7 +82,7 @@ def show(invocation: Invocation, group: str) -> None:
 
 
 @groups.command()
-@_GROUP
+@GROUP
 @click.argument("name")
 @account_options
 @pass_invocation
@@ -98,8 +97,8 @@ def rename(invocation: Invocation, group: str, name: str) -> None:
 
 
 @groups.command()
-@_GROUP
-@_USERS
+@GROUP
+@USERS
 @account_options
 @pass_invocation
 def add(invocation: Invocation, group: str, users: tuple[str, ...]) -> None:
@@ -115,8 +114,8 @@ def add(invocation: Invocation, group: str, users: tuple[str, ...]) -> None:
 
 
 @groups.command()
-@_GROUP
-@_USERS
+@GROUP
+@USERS
 @account_options
 @pass_invocation
 def remove(invocation: Invocation, group: str, users: tuple[str, ...]) -> None:
@@ -137,8 +136,8 @@ def remove(invocation: Invocation, group: str, users: tuple[str, ...]) -> None:
 
 
 @groups.command()
-@_GROUP
-@click.argument("user")
+@GROUP
+@USER
 @click.argument("role", type=click.Choice([role.value for role in Role]))
 @account_options
 @pass_invocation
@@ -157,7 +156,7 @@ def role(invocation: Invocation, group: str, user: str, role: str) -> None:
 
 
 @groups.command()
-@_GROUP
+@GROUP
 @account_options
 @pass_invocation
 def leave(invocation: Invocation, group: str) -> None:
@@ -173,7 +172,7 @@ def leave(invocation: Invocation, group: str) -> None:
 
 
 @groups.command()
-@_GROUP
+@GROUP
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @account_options
 @pass_invocation
@@ -192,7 +191,7 @@ def delete(invocation: Invocation, group: str, yes: bool) -> None:
 
 
 @groups.command()
-@_GROUP
+@GROUP
 @click.option("--expires", callback=moment(0), help="When it ends: 8h, 7d or a date and time  [default: never]")
 @click.option("--max-uses", type=click.IntRange(min=0), default=0, help="How many may join by it; 0: no bound.")
 @click.option("--revoke", is_flag=True, help="Make the invitation void instead.")

@@ -14,6 +14,7 @@ import click
 from cooee.cli.choices import Choices, choices_of
 from cooee.cli.errors import INTERRUPTED, CliError
 from cooee.cli.profile import Login, Profiles
+from cooee.cli.progress import Bar
 from cooee.cli.render import Look
 from cooee.client.api import Api
 
@@ -24,8 +25,9 @@ T = TypeVar("T")
 def look_of(out: TextIO, environment: Mapping[str, str]) -> Look:
     """Return what ``out`` can show: colour on a terminal unless NO_COLOR is set, ticks where it is UTF-8."""
     colour = out.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
-    encoding = (getattr(out, "encoding", None) or "ascii").lower().replace("-", "").replace("_", "")
-    return Look(colour, encoding.startswith("utf"))
+    encoding = getattr(out, "encoding", None) or "ascii"
+    unicode = encoding.lower().startswith("utf")
+    return Look(colour, unicode, "ascii" if unicode else encoding)
 
 
 class Invocation:
@@ -36,6 +38,7 @@ class Invocation:
         self.url = choices.url
         self.as_json = choices.as_json
         self.profiles = Profiles()
+        self._bar = Bar("", quiet=True)
 
     @property
     def look(self) -> Look:
@@ -64,12 +67,21 @@ class Invocation:
     def note(self, line: str) -> None:
         """Write a hint to standard error, for people only."""
         if not self.as_json:
-            click.echo(line, err=True)
+            with self._bar.aside():
+                click.echo(line, err=True)
 
-    @staticmethod
-    def _write(line: str) -> None:
-        sys.stdout.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
-        sys.stdout.flush()
+    def progress(self, text: str, done: int, total: int | None) -> None:
+        """Say what the work that `run` does is at; ``total`` None: nobody knows how much there is."""
+        self._bar.show(text, done, total)
+
+    def settle(self) -> None:
+        """Take the bar away for good: from now on the work itself tells how it goes."""
+        self._bar.end()
+
+    def _write(self, line: str) -> None:
+        with self._bar.aside():
+            sys.stdout.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+            sys.stdout.flush()
 
     @staticmethod
     def confirm(question: str) -> None:
@@ -89,16 +101,20 @@ class Invocation:
         """
         return self.profiles.login(self.profile, self.url)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run ``work`` to its end; Ctrl-C lets it clean up and ends with exit code 130."""
+    def run(self, work: Coroutine[Any, Any, T], *, bar: bool = True) -> T:
+        """Run ``work`` to its end; Ctrl-C lets it clean up and ends with exit code 130.
+
+        ``bar``: say on a terminal that it goes on when it takes its time.
+        """
         try:
-            return asyncio.run(work)
+            with Bar("Waiting for the server", quiet=self.as_json or not bar) as self._bar:
+                return asyncio.run(work)
         except KeyboardInterrupt:
             if sys.stderr.isatty():
                 click.echo(err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
 
-    def call(self, work: Callable[[Api], Awaitable[T]]) -> T:
+    def call(self, work: Callable[[Api], Awaitable[T]], *, bar: bool = True) -> T:
         """Run some requests as the chosen account."""
         login = self.login()
 
@@ -106,7 +122,7 @@ class Invocation:
             async with Api(login.url, login.token) as api:
                 return await work(api)
 
-        return self.run(calling())
+        return self.run(calling(), bar=bar)
 
 
 def pass_invocation(command: Callable[Concatenate[Invocation, P], T]) -> Callable[P, T]:

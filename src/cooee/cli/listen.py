@@ -9,6 +9,7 @@ import msgspec
 from cooee.cli.choices import account_options
 from cooee.cli.errors import CliError
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.names import CHATS
 from cooee.cli.profile import Login
 from cooee.cli.screen import Screen, Wishes
 from cooee.cli.targets import find_conversation
@@ -25,7 +26,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.argument("conversations", nargs=-1)
+@click.argument("conversations", nargs=-1, shell_complete=CHATS)
 @click.option("--no-read", is_flag=True, help="Do not mark as read what is shown.")
 @click.option("--new", "only_new", is_flag=True, help="Do not show first what is unread already.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N messages from others.")
@@ -66,7 +67,7 @@ async def _listen(invocation: Invocation, chosen: Login, wanted: Wanted, wishes:
         try:
             async with limit, aclosing(client.events()) as events:
                 screen = Screen(invocation, client, wishes)
-                await _begin(client, events, screen, wanted)
+                await _begin(invocation, client, events, screen, wanted)
                 while not screen.full:
                     await screen.show(await anext(events))
         except TimeoutError:
@@ -78,7 +79,7 @@ async def _listen(invocation: Invocation, chosen: Login, wanted: Wanted, wishes:
         return True
 
 
-async def _begin(client: Client, events: EventStream, screen: Screen, wanted: Wanted) -> None:
+async def _begin(invocation: Invocation, client: Client, events: EventStream, screen: Screen, wanted: Wanted) -> None:
     """Wait until everything missed is here, show what is unread, and then what happened meanwhile."""
     meanwhile: list[Event] = []
     while client.connection.state != "online":
@@ -87,6 +88,8 @@ async def _begin(client: Client, events: EventStream, screen: Screen, wanted: Wa
             await screen.show(event)
         else:
             meanwhile.append(event)
+            invocation.progress("Catching up", len(meanwhile), None)
+    invocation.settle()
     screen.open(await client.conversations())
 
     async def titles() -> dict[str, str]:

@@ -16,6 +16,7 @@ from cooee.cli.profile import checked_url
 from cooee.cli.records import record
 from cooee.cli.render import safe
 from cooee.cli.secret_input import password, password_stdin
+from cooee.cli.whole_file import check_target, whole_file
 from cooee.client.api import Api
 from cooee.client.errors import NotLoggedIn
 from cooee.domain.errors import ErrorCode
@@ -131,21 +132,25 @@ def recover(invocation: Invocation, user: str, password_stdin: bool) -> None:
 @account.command()
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    "-o",
+    type=click.Path(path_type=Path),
     help="The file to write, readable for you alone  [default: standard output]",
 )
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @account_options
 @pass_invocation
-def export(invocation: Invocation, output: Path | None) -> None:
-    """Write all data of your account as JSON."""
+def export(invocation: Invocation, output: Path | None, force: bool) -> None:
+    """Write all data of your account as JSON. A file gets its name when all of it is there."""
     if output is not None:
-        output.touch(mode=0o600)
+        check_target(output, force=force)
 
     async def exporting(api: Api) -> int:
         written = 0
-        with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
+        with whole_file(output, force=force) if output else nullcontext(sys.stdout.buffer) as file:
             async for piece in api.export():
                 written += file.write(piece)
+                if output is not None:
+                    invocation.progress(f"Exporting: {written // 1_000_000:,} MB", 0, None)
             file.flush()
         return written
 

@@ -7,12 +7,11 @@ import click
 from cooee.cli.account import checked_user
 from cooee.cli.choices import account_options
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.names import USER, USERS
 from cooee.cli.records import record
 from cooee.cli.render import clock, safe, table
 from cooee.client.api import Api
 from cooee.protocol import http
-
-_USERS = click.argument("users", nargs=-1, required=True)
 
 
 @click.group(invoke_without_command=True)
@@ -33,7 +32,7 @@ def list_contacts(invocation: Invocation) -> None:
 
 
 @contacts.command("add")
-@_USERS
+@USERS
 @account_options
 @pass_invocation
 def add_contact(invocation: Invocation, users: tuple[str, ...]) -> None:
@@ -42,7 +41,7 @@ def add_contact(invocation: Invocation, users: tuple[str, ...]) -> None:
 
 
 @contacts.command("remove")
-@_USERS
+@USERS
 @account_options
 @pass_invocation
 def remove_contact(invocation: Invocation, users: tuple[str, ...]) -> None:
@@ -70,7 +69,7 @@ def list_blocks(invocation: Invocation) -> None:
 
 
 @blocks.command("add")
-@_USERS
+@USERS
 @account_options
 @pass_invocation
 def add_block(invocation: Invocation, users: tuple[str, ...]) -> None:
@@ -79,7 +78,7 @@ def add_block(invocation: Invocation, users: tuple[str, ...]) -> None:
 
 
 @blocks.command("remove")
-@_USERS
+@USERS
 @account_options
 @pass_invocation
 def remove_block(invocation: Invocation, users: tuple[str, ...]) -> None:
@@ -106,7 +105,7 @@ def search(invocation: Invocation, query: str) -> None:
 
 
 @users.command()
-@click.argument("user")
+@USER
 @account_options
 @pass_invocation
 def show(invocation: Invocation, user: str) -> None:

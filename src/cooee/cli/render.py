@@ -21,10 +21,11 @@ _TO_PLAIN = str.maketrans({"→": "->", "…": "...", "·": "-", "✓": "+", "�
 
 
 class Look(NamedTuple):
-    """What the terminal can show."""
+    """What the terminal can show. ``charset``: what it takes when that is no form of Unicode."""
 
     colour: bool = False
     unicode: bool = True
+    charset: str = "ascii"
 
     def paint(self, text: str, **style: Any) -> str:
         """Return ``text`` in click's ``style`` where there is colour."""
@@ -35,10 +36,10 @@ class Look(NamedTuple):
         return self.paint(text, dim=True)
 
     def plain(self, text: str) -> str:
-        """Return ``text`` in ASCII where the terminal shows nothing else."""
+        """Return ``text`` in the terminal's own letters where it shows no others."""
         if self.unicode:
             return text
-        return text.translate(_TO_PLAIN).encode("ascii", "replace").decode("ascii")
+        return text.translate(_TO_PLAIN).encode(self.charset, "replace").decode(self.charset)
 
 
 def safe(text: str, *, indent: str | None = None) -> str:

@@ -16,6 +16,7 @@ from cooee.cli.account import checked_user
 from cooee.cli.choices import account_options
 from cooee.cli.errors import UNREACHABLE, CliError, usage, without_internals
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.names import CHATS, PEOPLE
 from cooee.cli.profile import Login
 from cooee.cli.render import tick
 from cooee.cli.targets import find_by_api, find_conversation, group_titles
@@ -71,6 +72,7 @@ class Ticks:
 
     def reached(self, status: str, number: int | None = None) -> None:
         """Show ``status``, after those before it; ``number`` is the message's once it is known."""
+        self._invocation.settle()
         self.number = number if number is not None else self.number
         for at in range(self._shown + 1, _ORDER.index(status) + 1):
             self._show(_ORDER[at])
@@ -113,7 +115,7 @@ class Ticks:
 
 
 @click.command()
-@click.argument("to")
+@click.argument("to", shell_complete=CHATS)
 @click.argument("text", nargs=-1)
 @click.option("--follow", "-f", is_flag=True, help="Show the ticks change until the message is read.")
 @click.option(
@@ -123,7 +125,14 @@ class Ticks:
     help="How long to wait  [default: until the first try fails, 30 at most; 600 with --follow]",
 )
 @click.option("--reply-to", metavar="NUMBER", help="The number (or message id) of the message that this answers.")
-@click.option("--mention", "mentions", multiple=True, metavar="USER", help="Mention a user; may be repeated.")
+@click.option(
+    "--mention",
+    "mentions",
+    multiple=True,
+    metavar="USER",
+    shell_complete=PEOPLE,
+    help="Mention a user; may be repeated.",
+)
 @click.option("--silent", is_flag=True, help="Neither count as unread nor cause a notification.")
 @account_options
 @pass_invocation

@@ -1,13 +1,19 @@
 """Getting an account: registering, logging in, and remembering it in the store's account file."""
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from cooee.client.account import StoreLock, load_account, make_folder, save_account
 from cooee.client.api import Api
 from cooee.client.errors import ServerError, StoreMismatch
 from cooee.client.model import Account
 from cooee.domain.errors import ErrorCode
+
+Keep = Callable[[Account], Account]
+"""Is given a new account and returns what of it is written to the store: no token, if that is kept elsewhere."""
 
 
 def default_device_name() -> str:
@@ -41,8 +47,11 @@ async def log_in(
     store: str | Path,
     device_name: str | None = None,
     device_type: str = "cli",
+    keep: Keep | None = None,
 ) -> Account:
     """Log in and keep the token in ``store``; a device that was logged out there goes on with its outbox.
+
+    With ``keep``, what that returns is written; the token is with its caller then, and given as ``Client(token=…)``.
 
     Raises:
         ServerError: wrong name or password (``unauthorized``), or too many tries.
@@ -53,13 +62,19 @@ async def log_in(
     lock = StoreLock(folder)
     try:
         async with Api(url) as api:
-            return await log_in_with(api, folder, user_id, password, device_name, device_type)
+            return await log_in_with(api, folder, user_id, password, device_name, device_type, keep)
     finally:
         lock.release()
 
 
 async def log_in_with(
-    api: Api, folder: Path, user_id: str, password: str, device_name: str | None, device_type: str
+    api: Api,
+    folder: Path,
+    user_id: str,
+    password: str,
+    device_name: str | None,
+    device_type: str,
+    keep: Keep | None = None,
 ) -> Account:
     """Log in through ``api`` and write the account file of ``folder``, whose lock the caller has."""
     former = load_account(folder)
@@ -78,16 +93,19 @@ async def log_in_with(
     if session is None:
         session = await api.log_in(user_id, password, device_name=name, device_type=device_type)
     account = Account(api.url, session.user_id, session.device_id, session.token)
-    save_account(folder, account)
+    save_account(folder, keep(account) if keep is not None else account)
     api.token = account.token
     return account
 
 
 async def adopt_token(api: Api, folder: Path, token: str) -> Account:
-    """Find out whose ``token`` it is and write the account file of ``folder``, whose lock the caller has."""
+    """Find out whose ``token`` it is and write the account file of ``folder``, whose lock the caller has.
+
+    What the file knows already is not written again: a token that is kept elsewhere stays there.
+    """
     former = load_account(folder)
-    if former is not None and former.token == token:
-        return former
+    if former is not None and former.owns(token):
+        return msgspec.structs.replace(former, token=token)
     me = await api.me()
     check_owner(folder, former, api.url, me.user_id)
     current = [device.device_id for device in await api.devices() if device.current]

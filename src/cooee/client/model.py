@@ -1,5 +1,6 @@
 """What an application sees: messages, conversations, and the account of a store."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -182,18 +183,39 @@ class HistoryPage(msgspec.Struct, frozen=True):
     from_server: bool
 
 
-class Account(msgspec.Struct, frozen=True, rename="camel"):
-    """Whose store it is. ``token`` is empty after a log-out; the device id stays and is used at the next log-in."""
+class Account(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Whose store it is. ``token`` is empty after a log-out; the device id stays and is used at the next log-in.
+
+    It is empty too when the token is kept elsewhere, in a keyring perhaps; ``token_digest`` tells that one then.
+    """
 
     url: str
     user_id: str
     device_id: str
     token: str
+    token_digest: str = ""
 
     @property
     def me(self) -> DeviceRef:
         """The device."""
         return DeviceRef(self.user_id, self.device_id)
 
+    @property
+    def logged_in(self) -> bool:
+        """Whether there is a token, here or elsewhere."""
+        return bool(self.token or self.token_digest)
+
+    def owns(self, token: str) -> bool:
+        """Tell whether ``token`` is this account's, as far as that is known here."""
+        return bool(token) and (token == self.token or _digest(token) == self.token_digest)
+
+    def without_token(self) -> "Account":
+        """Return the account as it is written when its token is kept elsewhere."""
+        return Account(self.url, self.user_id, self.device_id, "", _digest(self.token) if self.token else "")
+
     def __repr__(self) -> str:
         return f"Account({self.user_id}/{self.device_id} at {self.url})"
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -87,6 +87,9 @@ async def _account(api: Api, folder: Path, credentials: Credentials) -> Account:
 
 
 async def _log_in(api: Api, folder: Path, credentials: Credentials) -> Account:
+    former = load_account(folder)
+    if credentials.password is None and former is not None and former.logged_in:
+        raise NotLoggedIn(f"the token of {former.user_id} is not in the store {folder}; give it as Client(token=…)")
     if credentials.user is None or credentials.password is None:
         raise NotLoggedIn(f"nobody is logged in at {api.url} with the store {folder}; log in first")
     return await log_in_with(

@@ -23,6 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COOEE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COOEE_KEYRING", "off")  # the tester's own keyring is none of our business
     return tmp_path / "home"
 
 

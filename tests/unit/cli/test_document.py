@@ -88,7 +88,8 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
 
 def test_the_variables_are_those_of_the_code() -> None:
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "cooee" / "cli").glob("*.py"))
-    for name in set(re.findall(r"COOEE_(?:HOME|PROFILE|TOKEN|URL|PASSWORD)", source)) | {"NO_COLOR", "XDG_STATE_HOME"}:
+    own = set(re.findall(r"COOEE_(?:HOME|PROFILE|TOKEN|URL|PASSWORD|KEYRING)", source))
+    for name in own | {"NO_COLOR", "XDG_STATE_HOME"}:
         assert name in TEXT
 
 
@@ -147,7 +148,7 @@ def types_in(node: ast.AST) -> Iterator[str]:
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant) and key.value == "type" and isinstance(value, ast.Constant):
                 yield str(value.value)
-    makers = {"record", "_account_record", "_each", "_show_users", "_tell_password"}
+    makers = {"record", "account_record", "_each", "_show_users", "_tell_password"}
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         if name in makers:

@@ -144,7 +144,7 @@ def test_the_accounts_of_the_machine_are_listed_without_any_server(cooee: Cooee,
     log_in("alice")
     log_in("bob", token="")
     lines = cooee("whoami", "--all").stdout.splitlines()
-    assert lines[1].split() == ["alice", "alice", "http://127.0.0.1:9", "yes"]
+    assert lines[1].split() == ["alice", "alice", "http://127.0.0.1:9", "yes,", "token", "in", "file"]
     assert lines[2].split()[:4] == ["bob", "bob", "http://127.0.0.1:9", "no:"]
     told = [json.loads(line) for line in cooee("whoami", "--all", "--json").stdout.splitlines()]
     assert [(one["userId"], one["loggedIn"]) for one in told] == [("alice", True), ("bob", False)]

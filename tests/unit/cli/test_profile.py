@@ -68,8 +68,9 @@ def test_the_server_tells_one_of_several_accounts(home: Path, log_in: LogIn) -> 
     log_in("alice", url="https://one.example")
     log_in("alice", "alice-2", url="https://two.example")
     assert profiles(home).login(None, "https://two.example/").profile == "alice-2"
+    assert profiles(home).login("alice", "https://TWO.example").profile == "alice-2"
     with pytest.raises(CliError, match="not at") as problem:
-        profiles(home).login("alice", "https://two.example")
+        profiles(home).login("alice", "https://three.example")
     assert code_of(problem) == USAGE
     with pytest.raises(CliError, match="Nobody is logged in here at") as problem:
         profiles(home).login(None, "https://three.example")

@@ -16,7 +16,7 @@ async def run(login: Login, conversation: str | None, theme: str | None) -> bool
         CooeeClientError: the store cannot be used, or nobody is logged in.
         CliError: there is no conversation of that name here.
     """
-    client = Client(login.url, store=login.store, token=None if login.user_id else login.token)
+    client = Client(login.url, store=login.store, token=login.token)
     async with client:
         app = ChatApp(*await prepared(client, conversation, theme))
         await app.run_async()

@@ -1,0 +1,171 @@
+"""``cooee export``: one conversation, from its first message to its last, as a file."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import msgspec
+
+from cooee.cli.choices import account_options
+from cooee.cli.errors import usage
+from cooee.cli.export_forms import Entry, Form, Head, JsonLines, PlainText
+from cooee.cli.export_html import Html
+from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.names import CONVERSATION
+from cooee.cli.render import Look
+from cooee.cli.statuses import status_of, ticked_through
+from cooee.cli.targets import find_by_api
+from cooee.cli.whole_file import check_target, whole_file
+from cooee.client import Api, ServerError
+from cooee.client.model import message_of
+from cooee.domain.errors import ErrorCode
+from cooee.protocol import frames, http
+
+_FORMS: dict[str, Callable[[Look], Form]] = {"jsonl": JsonLines, "text": PlainText, "html": Html}
+_ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".html": "html", ".htm": "html"}
+_PAGE = 200
+_PATIENCE_S = 60.0
+_decode = msgspec.json.Decoder(frames.MessageFrame).decode
+
+Sink = Callable[[str], None]
+
+
+@click.command()
+@CONVERSATION
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(_FORMS)),
+    help="Lines of JSON, a plain log, or a page for the browser  [default: as the file's name ends; text]",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, allow_dash=True),
+    default="-",
+    help="The file to write, readable for you alone  [default: standard output]",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@account_options
+@pass_invocation
+def export(invocation: Invocation, conversation: str, form: str | None, output: Path, force: bool) -> None:
+    """Write a whole CONVERSATION, oldest message first, as the server lets you see it.
+
+    A file gets its name when all of it is there; what is broken off leaves nothing.
+
+    \b
+    Examples: cooee export bob -o bob.html
+              cooee export Team --format jsonl | jq -r .text
+    """  # noqa: D301  # click needs the character itself
+    if invocation.as_json and str(output) == "-":
+        if form not in {None, "jsonl"}:
+            raise usage(f"--json writes lines of JSON; leave it out for --format {form}.")
+        form = "jsonl"
+    form = form or _ENDINGS.get(output.suffix.lower(), "text")
+    if str(output) == "-":
+        writer = _FORMS[form](invocation.look)
+        invocation.call(
+            lambda api: _export(invocation, api, conversation, writer, _to_standard_output),
+            bar=not sys.stdout.isatty(),
+        )
+        return
+    check_target(output, force=force)
+    writer = _FORMS[form](Look())
+    with whole_file(output, force=force) as file:
+
+        def write(text: str) -> None:
+            file.write(text.encode("utf-8", "backslashreplace"))
+
+        count = invocation.call(lambda api: _export(invocation, api, conversation, writer, write))
+    size = output.stat().st_size
+    plural = "" if count == 1 else "s"
+    invocation.tell(
+        {"type": "exported", "file": str(output), "bytes": size}, f"Wrote {count:,} message{plural} to {output}."
+    )
+
+
+def _to_standard_output(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+async def _export(invocation: Invocation, api: Api, text: str, form: Form, write: Sink) -> int:
+    """Write a conversation and return of how many messages."""
+    conversation_id, me = await find_by_api(api, text, invocation.login().user_id)
+    conversation = await api.conversation(conversation_id)
+    ticked = await ticked_through(api, conversation, me)
+    names = Names(api)
+    await names.learn_own_and_contacts()
+    numbers: dict[str, int] = {}
+    count = 0
+    first, last = conversation.first_sequence_number, conversation.last_sequence_number
+    write(form.begin(_head(invocation, conversation, me)))
+    async for page in _pages(api, conversation_id):
+        for raw in page.messages:
+            message = message_of(_decode(raw))
+            numbers[message.message_id] = message.sequence_number
+            name = await names.of(message.sender_id)
+            answers = numbers.get(message.reply_to) if message.reply_to else None
+            write(form.entry(Entry(message, name, status_of(message, me, ticked), answers)))
+            count += 1
+        invocation.progress("Exporting", page.covered_through - first + 1, last - first + 1)
+    write(form.end(count))
+    return count
+
+
+def _head(invocation: Invocation, conversation: http.Conversation, me: str) -> Head:
+    now = time.time_ns() // 1_000_000
+    return Head(conversation.conversation_id, conversation.kind, conversation.title, me, invocation.login().url, now)
+
+
+async def _pages(api: Api, conversation_id: str) -> AsyncIterator[frames.Messages]:
+    """Yield the whole history, oldest first; what comes meanwhile too."""
+    after = 0
+    while True:
+        page = await _patiently(api, conversation_id, after)
+        yield page
+        if page.complete or page.covered_through <= after:
+            return
+        after = page.covered_through
+
+
+async def _patiently(api: Api, conversation_id: str, after: int) -> frames.Messages:
+    """Ask for a page, later if the server says so: a long history must not fail at its rate limit."""
+    while True:
+        try:
+            return await api.history(conversation_id, after=after, limit=_PAGE)
+        except ServerError as refusal:
+            wait = (refusal.retry_after_ms or 0) / 1000
+            if refusal.code != ErrorCode.RATE_LIMITED or wait > _PATIENCE_S:
+                raise
+            await asyncio.sleep(wait)
+
+
+class Names:
+    """How people are called, each asked for once."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._known: dict[str, str] = {"": ""}
+        self._asks = True
+
+    async def learn_own_and_contacts(self) -> None:
+        """Learn at once the names that are most likely needed."""
+        me = await self._api.me()
+        self._known[me.user_id] = me.display_name
+        with suppress(ServerError):
+            self._known |= {user.user_id: user.display_name for user in await self._api.contacts()}
+
+    async def of(self, user_id: str) -> str:
+        """Return a user's name; empty when the server does not tell it, or tells no more for now."""
+        if user_id not in self._known and self._asks:
+            try:
+                self._known[user_id] = (await self._api.user(user_id)).display_name
+            except ServerError as refusal:
+                self._asks = not refusal.retryable
+                self._known[user_id] = ""
+        return self._known.get(user_id, "")

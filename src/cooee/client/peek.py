@@ -1,0 +1,36 @@
+"""What a store holds, without opening it as its owner does: for shell completion, beside a client that runs."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from cooee.client.state import ConversationState
+from cooee.client.store import DATABASE_NAME
+
+_decode = msgspec.json.Decoder(ConversationState).decode
+_WAIT_S = 0.2
+
+
+class HeldConversation(NamedTuple):
+    """A conversation of a store. ``title``: the group's name, or the other user's."""
+
+    conversation_id: str
+    title: str
+    archived: bool
+
+
+def held_conversations(folder: Path, limit: int = 500) -> list[HeldConversation]:
+    """Return the conversations in the store of ``folder``, last activity first; none when it cannot be read."""
+    try:
+        uri = f"{(folder / DATABASE_NAME).absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_S)) as db:
+            rows = db.execute(
+                "SELECT state FROM conversations ORDER BY last_activity DESC LIMIT ?", (limit,)
+            ).fetchall()
+        states = [_decode(row[0]) for row in rows]
+    except (sqlite3.Error, msgspec.DecodeError, OSError):
+        return []
+    return [HeldConversation(state.conversation_id, state.title, state.archived) for state in states]
