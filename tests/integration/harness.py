@@ -56,6 +56,7 @@ class ServerProcess:
         *,
         program: Sequence[str] = ("-m", "cooee"),
         port: int = 0,
+        python: str = sys.executable,
     ) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -63,6 +64,7 @@ class ServerProcess:
         self.program = tuple(program)
         self.settings = dict(settings or {})
         self._port = port
+        self._python = python
         self._process: subprocess.Popen[bytes] | None = None
         self._runs = 0
 
@@ -88,7 +90,7 @@ class ServerProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.out.open("wb") as out, self.err.open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, *self.program, "serve", "--port", str(self._port), "--data-dir", str(self.data)],
+                [self._python, *self.program, "serve", "--port", str(self._port), "--data-dir", str(self.data)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
