@@ -61,6 +61,8 @@ class House(house.House):
         """The public API."""
         services = HttpServices(
             accounts=self.accounts,
+            bots=self.bots,
+            incoming=self.incoming,
             profiles=self.profiles,
             devices=self.devices,
             contacts=self.contacts,

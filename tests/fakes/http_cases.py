@@ -10,7 +10,7 @@ LOG_IN = {"userId": "carol", "password": "correct horse", "device": {"name": "La
 
 
 class Case(NamedTuple):
-    """A request that alice makes. ``{group}``, ``{device}`` and ``{token}`` are filled in."""
+    """A request that alice makes. What stands in braces is filled in from former answers."""
 
     operation: str
     method: str
@@ -63,6 +63,19 @@ CASES = (
     Case("joinGroup", "POST", "/v1/join", {"token": "{token}"}),
     Case("deleteGroupInvite", "DELETE", "/v1/groups/{group}/invite"),
     Case("deleteGroup", "DELETE", "/v1/groups/{group}"),
+    Case("createBot", "POST", "/v1/bots", {"userId": "echo", "displayName": "Echo"}),
+    Case("listBots", "GET", "/v1/bots"),
+    Case("getBot", "GET", "/v1/bots/echo"),
+    Case("patchBot", "PATCH", "/v1/bots/echo", {"displayName": "Echo, echo", "about": "says it again"}),
+    Case("createBotToken", "POST", "/v1/bots/echo/tokens", {"name": "laptop", "scopes": ["messages:read"]}),
+    Case("listBotTokens", "GET", "/v1/bots/echo/tokens"),
+    Case("revokeBotToken", "DELETE", "/v1/bots/echo/tokens/{botToken}"),
+    Case("createIncomingHook", "POST", "/v1/bots/echo/incoming", {"name": "ci", "conversationId": "dm:alice:echo"}),
+    Case("listIncomingHooks", "GET", "/v1/bots/echo/incoming"),
+    Case("rotateIncomingHook", "POST", "/v1/bots/echo/incoming/{hook}/rotate"),
+    Case("postToHook", "POST", "{hookPath}", {"text": "the build is green"}),
+    Case("deleteIncomingHook", "DELETE", "/v1/bots/echo/incoming/{hook}"),
+    Case("deleteBot", "DELETE", "/v1/bots/echo"),
     Case("poll", "POST", "/v1/poll", {"requestNumber": 1, "frames": [{"type": "hello", "token": "x"}], "waitMs": 0}),
     Case("exportAccount", "GET", "/v1/me/export"),
     Case("getHealthz", "GET", "/healthz"),
@@ -91,6 +104,16 @@ def filled(value: Any, names: dict[str, str]) -> Any:
     return value
 
 
+_GIVES = {
+    "createGroup": {"group": "conversationId"},
+    "createGroupInvite": {"token": "token"},
+    "createBotToken": {"botToken": "tokenId"},
+    "createIncomingHook": {"hook": "hookId"},
+    "rotateIncomingHook": {"hookPath": "path"},
+}
+"""What later requests need of an answer: the name in braces, and the field."""
+
+
 async def tour(house: House) -> list[tuple[Case, Reply]]:
     """Make every request of `CASES` and return what came back."""
     alice = await house.person("alice")
@@ -105,10 +128,8 @@ async def tour(house: House) -> list[tuple[Case, Reply]]:
         reply = await alice.request(case.method, filled(case.target, names), filled(case.body, names))
         if case.operation == "newRecoveryCodes":
             names["code"] = reply.json["codes"][0]
-        if case.operation == "createGroup":
-            names["group"] = reply.json["conversationId"]
-        if case.operation == "createGroupInvite":
-            names["token"] = reply.json["token"]
+        for name, field in _GIVES.get(case.operation, {}).items():
+            names[name] = reply.json[field]
         found.append((case, reply))
     return found
 

@@ -12,6 +12,7 @@ from cooee.app.ports import Ports
 from cooee.app.telemetry import LoopLag, Value
 from cooee.domain.errors import CooeeError
 from cooee.services.accounts import AccountService, AccountSettings, AccountStores, Ending
+from cooee.services.bots import BotParts, BotService, BotStores
 from cooee.services.budgets import Budgets
 from cooee.services.contacts import ContactService, ContactStores
 from cooee.services.conversation_list import ConversationList, ListSources
@@ -21,6 +22,7 @@ from cooee.services.enrolment import Enrolment
 from cooee.services.export import ExportService, ExportStores
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.groups import GroupService
+from cooee.services.incoming import HookStores, IncomingHooks, Posting
 from cooee.services.messages import Messages
 from cooee.services.own_conversations import OwnConversations
 from cooee.services.own_state import OwnState
@@ -95,7 +97,7 @@ class House:
             ports.groups, ports.accounts, ports.contacts, self.own_conversations, self.views, clock, self.budgets
         )
         self.accounts = AccountService(
-            AccountStores(ports.accounts, ports.credentials),
+            AccountStores(ports.accounts, ports.credentials, ports.bots),
             self.devices,
             self.passwords,
             self.budgets,
@@ -103,11 +105,23 @@ class House:
             Ending(self.groups.depart, self.forget_user),
             AccountSettings(settings.registration),
         )
+        self.bots = BotService(
+            BotStores(ports.accounts, ports.bots),
+            BotParts(self.accounts, self.devices, self.profiles),
+            self.budgets,
+            clock,
+        )
         self.enrolment = Enrolment(self.accounts, self.devices)
         self.contacts = ContactService(
             ContactStores(ports.contacts, ports.accounts), self.own_state, self.routes, limits, self.views.forget
         )
         self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets)
+        self.incoming = IncomingHooks(
+            HookStores(ports.bots, ports.cursors),
+            Posting(self.bots, self.devices, self.messages, self.views),
+            self.budgets,
+            clock,
+        )
         self.receipts = Receipts(
             ReceiptStores(ports.cursors, ports.timeline, self.own_conversations),
             self.views,

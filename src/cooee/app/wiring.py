@@ -24,6 +24,8 @@ from cooee.app.house import House
 from cooee.app.logs import set_level
 from cooee.app.ports import Live, Ports
 from cooee.app.telemetry import Buckets, Telemetry, Value
+from cooee.app.tls.pair import CertificateFailed
+from cooee.app.tls.serving import Tls, tls_of, url_of
 from cooee.domain.errors import unavailable
 from cooee.gateway.gateway import Gateway
 from cooee.gateway.http.admin import AdminServices, admin_app
@@ -44,21 +46,23 @@ class StoreFailed(Exception):
 
 
 class Server:
-    """One running server process of the embedded profile."""
+    """One running server process of the embedded profile. ``tls``: how it encrypts, None when it does not."""
 
-    def __init__(self, config: Config, store: SqliteStore) -> None:
+    def __init__(self, config: Config, store: SqliteStore, tls: Tls | None = None) -> None:
         self._config = config
+        self.tls = tls
         self._store = store
         clock = SystemClock()
         self._house = House(_ports(store, clock), config)
         self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
         self._telemetry = Telemetry([self._values, self._house.values, self._house.lag.values, self._store_values])
         settings = HttpSettings(config.server.public_url, config.server.allowed_origins, config.limits.http_body_bytes)
+        app = http_app(self._http_services(), settings)
         self._front = FrontServer(
-            http_app(self._http_services(), settings),
+            app if tls is None else tls.app(app),
             self._gateway.new_session,
             FrontSettings(
-                host=config.server.host,
+                host=config.server.host if tls is None else tls.host,
                 port=config.server.port,
                 backlog=config.server.backlog,
                 public_url=config.server.public_url,
@@ -66,6 +70,7 @@ class Server:
                 trusted_proxies=config.server.trusted_proxies,
                 limits=config.limits,
             ),
+            None if tls is None else tls.encryption(app),
         )
         self._backups = Backups(Path(config.server.data_dir), _STORE_FILES)
         self._admin = admin_app(self._admin_services(), settings)
@@ -76,9 +81,15 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where this process listens."""
-        host = self._config.server.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._front.port}"
+        """Where programs on this machine find this process."""
+        if self.tls is None or self.tls.is_plain_here:
+            return url_of("http", self._front.settings.host or "127.0.0.1", self._front.port)
+        return url_of("https", self._front.settings.host or "127.0.0.1", self._front.tls_port)
+
+    @property
+    def port(self) -> int:
+        """The public port."""
+        return self._front.port
 
     @property
     def connections(self) -> int:
@@ -102,6 +113,8 @@ class Server:
         await self._gateway.start()
         await self._front.start()
         self._started = True
+        if self.tls is not None:
+            self.tls.port = self._front.tls_port
         await self._front.listen_for_administration(admin_socket(self._config), self._admin)
 
     async def drained(self) -> None:
@@ -149,6 +162,8 @@ class Server:
         house = self._house
         return HttpServices(
             accounts=house.accounts,
+            bots=house.bots,
+            incoming=house.incoming,
             profiles=house.profiles,
             devices=house.devices,
             contacts=house.contacts,
@@ -186,6 +201,8 @@ class Server:
         yield from gateway_values(self._gateway.counters, draining=not self._gateway.ready)
         if self._started:
             yield "cooee_connections", float(self._front.open_connections)
+            if self.tls is not None:
+                yield "cooee_tls_certificate_expiry_seconds", self.tls.keeper.loaded.seconds_left()
             yield from connection_values(self._front.shared, self._gateway.counters.slow_polls)
 
     def _store_values(self) -> Iterator[tuple[str, Value]]:
@@ -203,8 +220,15 @@ async def open_server(config: Config) -> Server:
 
     Raises:
         StoreFailed: the folder is in use, or its file cannot be used.
+        CertificateFailed: it is to encrypt, and has no certificate that can be used.
     """
-    return Server(config, await _open_store(config))
+    store = await _open_store(config)
+    try:
+        tls = tls_of(config.server)  # after the store, whose lock guards the folder
+    except CertificateFailed:
+        await store.aclose()
+        raise
+    return Server(config, store, tls)
 
 
 @contextlib.asynccontextmanager

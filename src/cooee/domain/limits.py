@@ -73,6 +73,16 @@ class Limits(msgspec.Struct, frozen=True):
     large_group_members: Annotated[int, _positive("Members from which a group is fanned out at read time.")] = 50
     groups_per_user: Annotated[int, _positive("Groups a user may be in.")] = 5_000
     devices_per_user: Annotated[int, _positive("Devices of one account.")] = 20
+    bots_per_user: Annotated[int, msgspec.Meta(description="Bots one user may own; 0: nobody makes any.", ge=0)] = 10
+    bots_made: Annotated[Rate, _doc("New bots per user.")] = per_hour(20)
+    bot_changes: Annotated[Rate, _doc("Changes of bots, their tokens and webhooks, per user.")] = per_minute(30)
+    tokens_per_bot: Annotated[int, _positive("Tokens of one bot.")] = 20
+    hooks_per_bot: Annotated[int, _positive("Incoming webhooks of one bot.")] = 20
+    hook_posts: Annotated[Rate, _doc("Messages posted by one incoming webhook.")] = per_minute(60)
+    hook_posts_per_address: Annotated[Rate, _doc("Posts to incoming webhooks per address, refused ones too.")] = (
+        per_minute(600)
+    )
+    hook_body_bytes: Annotated[int, _positive("Largest body of a post to an incoming webhook, in bytes.")] = 64 * 1024
     contacts_per_user: Annotated[int, _positive("Contacts, and likewise blocks, of one account.")] = 10_000
     watermarks_query: Annotated[int, _positive("Conversations in one watermarks query.")] = 200
     max_connections: Annotated[int, _positive("Open connections of one gateway process.")] = 50_000

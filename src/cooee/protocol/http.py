@@ -157,6 +157,7 @@ class Me(_Body, frozen=True):
     privacy: Privacy
     created_at: int
     admin: bool = False
+    bot: bool = False
 
 
 class PatchPrivacy(_Request, frozen=True):
@@ -177,12 +178,16 @@ class PatchMe(_Request, frozen=True):
 
 
 class User(_Body, frozen=True):
-    """What everybody may see of a user. A deleted contact keeps his userId and nothing else."""
+    """What everybody may see of a user. A deleted contact keeps his userId and nothing else.
+
+    ``bot``: a program stands behind it.
+    """
 
     user_id: str
     display_name: str
     about: str = ""
     deleted: bool = False
+    bot: bool = False
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------

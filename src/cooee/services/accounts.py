@@ -1,6 +1,6 @@
 """Accounts: register, passwords, recovery, deletion, and what the operator does with them (PROTOCOL.md §11)."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -9,6 +9,7 @@ from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_found
 from cooee.domain.groups import clean_name
 from cooee.domain.ids import DeviceRef, is_user_id
 from cooee.ports.accounts import Account, Accounts
+from cooee.ports.bots import Bots
 from cooee.ports.clock import Clock
 from cooee.ports.credentials import Credentials
 from cooee.services.budgets import Budgets
@@ -17,6 +18,7 @@ from cooee.services.passwords import Passwords
 from cooee.services.secrets import hash_recovery_code, hash_token, new_invite, new_recovery_codes
 
 MAX_DISPLAY_NAME = 64
+_PAGE = 100
 _WRONG_CODE = "the name or the recovery code is wrong"
 
 
@@ -31,6 +33,7 @@ class AccountStores(NamedTuple):
 
     accounts: Accounts
     credentials: Credentials
+    bots: Bots
 
 
 class Ending(NamedTuple):
@@ -56,7 +59,7 @@ class AccountService:
         ending: Ending,
         settings: AccountSettings = AccountSettings(),  # noqa: B008  # frozen
     ) -> None:
-        self._accounts, self._credentials = stores
+        self._accounts, self._credentials, self._bots = stores
         self._devices = devices
         self._passwords = passwords
         self._budgets = budgets
@@ -129,17 +132,19 @@ class AccountService:
         await self._devices.log_out_others(user_id)
 
     async def delete(self, user_id: str) -> None:
-        """End the account with all that is the user's alone. What others got from him stays theirs. Idempotent.
+        """End the account with all that is the user's alone, and his bots. What others got from them stays. Idempotent.
 
         Raises:
             CooeeError: ``not_found`` when there never was such an account.
         """
         if not is_user_id(user_id) or await self._accounts.find(user_id) is None:
             raise not_found("the account")
+        await self._end_bots(user_id)
         await self._ending.leave_groups(user_id)
         await self._devices.end_all(user_id)
         await self._accounts.erase(user_id)
         await self._ending.leave_groups(user_id)  # a group he was added to at the same moment
+        await self._end_bots(user_id)  # and a bot he made
         self._ending.forget(user_id)
 
     async def create(self, user_id: str, password: str, display_name: str = "", *, admin: bool = False) -> Account:
@@ -159,7 +164,7 @@ class AccountService:
         Raises:
             CooeeError: ``conflict`` or ``bad_frame``.
         """
-        _check_user_id(user_id)
+        check_new_user_id(user_id)
         return await self._create(Account(user_id, user_id, "", self._clock.wall_ms()))
 
     async def taken(self, user_ids: Sequence[str]) -> frozenset[str]:
@@ -169,37 +174,44 @@ class AccountService:
             CooeeError: ``bad_frame`` for what cannot be a name.
         """
         for user_id in user_ids:
-            _check_user_id(user_id)
+            check_new_user_id(user_id)
         return frozenset(await self._accounts.find_many(user_ids))
 
     async def set_disabled(self, user_id: str, *, disabled: bool) -> Account:
-        """Disable an account, which logs all its devices out, or enable it again.
+        """Disable an account, which logs all its devices out, or enable it again; a user's bots go and come with him.
+
+        A bot keeps its tokens, which are refused meanwhile. One that was disabled by itself stays so.
 
         Raises:
-            CooeeError: ``not_found``.
+            CooeeError: ``not_found``, or ``conflict`` for a bot whose owner is disabled.
         """
-        await self._get(user_id)
-        account = await self._accounts.update(user_id, {"disabled": disabled})
-        if account is None:
-            raise not_found("the account")
-        if disabled:
-            await self._devices.log_out_others(user_id)
-        self._ending.forget(user_id)
+        account = await self._get(user_id)
+        if account.owner_id and not disabled and (await self._get(account.owner_id)).disabled:
+            raise CooeeError(ErrorCode.CONFLICT, "its owner is disabled; enable him, and it comes with him")
+        account = await self._switch(user_id, disabled=disabled, with_owner=False)
+        async for bot in self._bots_of(user_id):
+            if bot.disabled_with_owner if not disabled else not bot.disabled:
+                await self._switch(bot.user_id, disabled=disabled, with_owner=disabled)
         return account
 
     async def reset_password(self, user_id: str, new: str) -> None:
         """Set another password; all devices are logged out, and recovery codes are void.
 
         Raises:
-            CooeeError: ``not_found`` or ``bad_frame``.
+            CooeeError: ``not_found``, ``bad_frame``, or ``forbidden`` for a bot.
         """
         self._passwords.check(new, user_id)
-        await self._get(user_id)
+        if (await self._get(user_id)).is_bot:
+            raise CooeeError(ErrorCode.FORBIDDEN, "a bot has no password; make it a token")
         renewed = await self._passwords.hash(new)
         async with self._passwords.changing(user_id):
             await self._accounts.update(user_id, {"password_hash": renewed})
             await self._credentials.put_recovery_codes(user_id, ())
         await self._devices.log_out_others(user_id)
+
+    def appeared(self, user_id: str) -> None:
+        """Let caches look anew: somebody else opened this account."""
+        self._ending.forget(user_id)
 
     async def page(self, after: str, limit: int) -> Sequence[Account]:
         """Return accounts in ascending userId order."""
@@ -217,8 +229,31 @@ class AccountService:
         await self._credentials.put_invite(hash_token(token), expires_at, max_uses)
         return token
 
+    async def _switch(self, user_id: str, *, disabled: bool, with_owner: bool) -> Account:
+        changes = {"disabled": disabled, "disabled_with_owner": with_owner}
+        account = await self._accounts.update(user_id, changes)
+        if account is None:
+            raise not_found("the account")
+        if account.is_bot:
+            self._devices.suspend(user_id)
+        elif disabled:
+            await self._devices.log_out_others(user_id)
+        self._ending.forget(user_id)
+        return account
+
+    async def _end_bots(self, user_id: str) -> None:
+        async for bot in self._bots_of(user_id):
+            await self.delete(bot.user_id)
+
+    async def _bots_of(self, user_id: str) -> AsyncIterator[Account]:
+        after = ""
+        while found := await self._bots.of_owner(user_id, after, _PAGE):
+            for bot in found:
+                yield bot
+            after = found[-1].user_id
+
     def _check(self, user_id: str, password: str) -> None:
-        _check_user_id(user_id)
+        check_new_user_id(user_id)
         self._passwords.check(password, user_id)
 
     async def _create(self, account: Account) -> Account:
@@ -234,7 +269,8 @@ class AccountService:
         return account
 
 
-def _check_user_id(user_id: str) -> None:
+def check_new_user_id(user_id: str) -> None:
+    """Refuse what cannot be the name of an account. Raises CooeeError ``bad_frame``."""
     if not is_user_id(user_id):
         raise bad_frame("a userId has 2 to 32 characters of a-z, 0-9, _, . and -, and begins with a letter or digit")
 

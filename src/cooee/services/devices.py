@@ -210,6 +210,14 @@ class DeviceService:
         await self._revoke((ref,))
         await self._own_state.changed(actor, "devices")
 
+    async def may_run(self, bot_id: str) -> bool:
+        """Tell whether neither the bot nor its owner has ended or is disabled."""
+        bot = await self._accounts.find(bot_id)
+        if bot is None or bot.deleted or bot.disabled or not bot.owner_id:
+            return bot is not None and not bot.deleted and not bot.disabled
+        owner = await self._accounts.find(bot.owner_id)
+        return owner is not None and not owner.deleted and not owner.disabled
+
     def suspend(self, user_id: str) -> None:
         """End the connections of a bot that was disabled; its tokens are good again when it is enabled."""
         self.forget_users((user_id,))
@@ -337,18 +345,10 @@ class DeviceService:
             raise unauthorized()
         if self._steady.now_ms() - device.last_seen > self._settings.token_idle_days * _DAY_MS:
             raise unauthorized()
-        if device.is_bots and not await self._may_run(device.user_id):
+        if device.is_bots and not await self.may_run(device.user_id):
             raise unauthorized()
         self._known.enter(device, revision)
         return device
-
-    async def _may_run(self, bot_id: str) -> bool:
-        """Tell whether neither the bot nor its owner is disabled."""
-        bot = await self._accounts.find(bot_id)
-        if bot is None or bot.deleted or bot.disabled or not bot.owner_id:
-            return bot is not None and not bot.deleted and not bot.disabled
-        owner = await self._accounts.find(bot.owner_id)
-        return owner is not None and not owner.deleted and not owner.disabled
 
     async def _revoke(self, refs: Sequence[DeviceRef]) -> None:
         if refs:

@@ -116,13 +116,21 @@ def as_user(account: Account) -> http.User:
     """Return what everybody may see of an account."""
     if account.deleted:
         return http.User(account.user_id, account.user_id, "", deleted=True)
-    return http.User(account.user_id, account.display_name or account.user_id, account.about)
+    return http.User(account.user_id, account.display_name or account.user_id, account.about, bot=account.is_bot)
 
 
 def _me(account: Account) -> http.Me:
     own = account.privacy
     privacy = http.Privacy(own.last_seen.value, own.read_receipts, own.searchable, own.group_adds.value)
-    return http.Me(account.user_id, account.display_name, account.about, privacy, account.created_at, account.admin)
+    return http.Me(
+        account.user_id,
+        account.display_name,
+        account.about,
+        privacy,
+        account.created_at,
+        account.admin,
+        account.is_bot,
+    )
 
 
 def _changes(account: Account, patch: http.PatchMe) -> dict[str, Any]:

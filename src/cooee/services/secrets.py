@@ -26,6 +26,11 @@ def new_device_id() -> str:
     return secrets.token_hex(5)
 
 
+def new_hook_id() -> str:
+    """Return the id of an incoming webhook. No device of a bot has one like it."""
+    return f"hook_{secrets.token_hex(10)}"
+
+
 def hash_token(token: str) -> bytes:
     """Return what a token is found by. What cannot be a token gives empty bytes, which no device has."""
     if not token or len(token) > _MAX_TOKEN or not token.isascii():

@@ -19,7 +19,7 @@ from cooee.gateway.http.parsing import (
     decode_query,
     read_body,
 )
-from cooee.gateway.http.route import Answer, Auth, Call, Route
+from cooee.gateway.http.route import Answer, Auth, Call, RawBody, Route
 from cooee.gateway.http.shell import log_bug
 from cooee.ports.devices import Device
 from cooee.protocol.codec import encode
@@ -31,13 +31,17 @@ _PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 def handle(route: Route, services: Any, authenticate: Authenticate, body_limit: int) -> Handle:
     """Return the function that serves ``route``. It answers whatever happens; a bug is logged without content."""
-    decoder = None if route.request is None else msgspec.json.Decoder(route.request)
+    decoder = None if route.request is None or route.raw else msgspec.json.Decoder(route.request)
+    if route.body_limit:
+        body_limit = min(body_limit, getattr(services.budgets.limits, route.body_limit))
 
     async def serve(request: Request) -> Response:
         try:
             token, device = await _prove(route, request, authenticate)
-            body = None
-            if decoder is not None:
+            body: Any = None
+            if route.raw:
+                body = RawBody(await read_body(request, body_limit), request.headers)
+            elif decoder is not None:
                 check_content_type(request)
                 body = decode_body(await read_body(request, body_limit), decoder)
             query = decode_query(request.scope["query_string"], route.query) if route.query else None

@@ -37,6 +37,10 @@ _DESCRIPTION = (
 _PARAMETERS = {
     "userId": "A userId.",
     "deviceId": "One of the own deviceIds.",
+    "botId": "The userId of a bot.",
+    "tokenId": "The id of one of the bot's tokens.",
+    "hookId": "The id of an incoming webhook.",
+    "secret": "The secret of an incoming webhook.",
     "conversationId": "`dm:{a}:{b}` with the userIds in ascending order, or `group:{id}`.",
     "sequenceNumber": "The message's number in its conversation.",
 }
@@ -105,8 +109,10 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     if parameters := [*map(_path_parameter, route.path_parameters), *_query_parameters(route)]:
         operation["parameters"] = parameters
     if route.request is not None:
-        schema = schemas[_key(route.request)]
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content: dict[str, Any] = {"application/json": {"schema": schemas[_key(route.request)]}}
+        if route.raw:
+            content["text/plain"] = {"schema": {"type": "string"}}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 

@@ -1,5 +1,6 @@
 """From a request to checked values: the body, the query, the bearer token. Strict, and bounded before it is read."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -49,14 +50,23 @@ def check_content_type(request: Request) -> None:
     Raises:
         CooeeError: ``bad_frame``.
     """
-    kind, _, parameters = request.headers.get("content-type", "application/json").partition(";")
-    if kind.strip().lower() != "application/json":
+    if media_type(request.headers) != "application/json":
         raise bad_frame("the body must be JSON, with Content-Type: application/json")
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the type of a body, in lower case; one that says nothing is taken for JSON.
+
+    Raises:
+        CooeeError: ``bad_frame`` for one that is not in UTF-8, or compressed.
+    """
+    kind, _, parameters = headers.get("content-type", "application/json").partition(";")
     charset = parameters.strip().lower().replace('"', "")
     if charset.startswith("charset=") and charset != "charset=utf-8":
         raise bad_frame("the body must be in UTF-8")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if headers.get("content-encoding", "identity").lower() != "identity":
         raise bad_frame("the body must not be compressed")
+    return kind.strip().lower()
 
 
 def decode_body(payload: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:

@@ -56,6 +56,13 @@ class Call(msgspec.Struct, Generic[Services], frozen=True):
         return self.device.ref
 
 
+class RawBody(NamedTuple):
+    """A body that the route's function reads itself, with the request's headers."""
+
+    payload: bytes
+    headers: Mapping[str, str]
+
+
 Endpoint = Callable[[Call[Any]], Awaitable[Any]]
 """Returns the answer's struct, None for no content, an `Answer`, or a response of the framework."""
 
@@ -65,7 +72,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     ``limit`` names the field of `Limits` that bounds the route beside the frames limit; ``errors`` are the codes that
     the route adds to those that any route may answer. ``needs`` is what the token must be good for: where a route does
-    not say, bots are kept out.
+    not say, bots are kept out. ``raw``: the function is given a `RawBody`, which ``request`` describes for JSON;
+    ``body_limit`` names the field of `Limits` that bounds the body more closely than ``limits.http_body_bytes``.
     """
 
     method: str
@@ -77,6 +85,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     auth: Auth = Auth.DEVICE
     needs: Scope = Scope.PERSON
     request: Any = None
+    raw: bool = False
+    body_limit: str = ""
     query: type[msgspec.Struct] | None = None
     response: Any = None
     media_type: str = "application/json"

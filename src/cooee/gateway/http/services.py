@@ -6,12 +6,14 @@ import msgspec
 
 from cooee.protocol.poll import PollRequest, PollResponse
 from cooee.services.accounts import AccountService
+from cooee.services.bots import BotService
 from cooee.services.budgets import Budgets
 from cooee.services.contacts import ContactService
 from cooee.services.conversation_list import ConversationList
 from cooee.services.devices import DeviceService
 from cooee.services.export import ExportService
 from cooee.services.groups import GroupService
+from cooee.services.incoming import IncomingHooks
 from cooee.services.messages import Messages
 from cooee.services.profiles import ProfileService
 from cooee.services.receipts import Receipts
@@ -29,6 +31,8 @@ class HttpServices(msgspec.Struct, frozen=True):
     """
 
     accounts: AccountService
+    bots: BotService
+    incoming: IncomingHooks
     profiles: ProfileService
     devices: DeviceService
     contacts: ContactService

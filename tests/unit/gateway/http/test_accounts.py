@@ -21,6 +21,7 @@ async def test_register_log_in_and_out(house: House) -> None:
         "privacy": {"lastSeen": "contacts", "readReceipts": True, "searchable": True, "groupAdds": "everyone"},
         "createdAt": house.clock.wall_ms(),
         "admin": False,
+        "bot": False,
     }
     assert (await alice.request("DELETE", "/v1/sessions/current")).status == 204
     assert (await alice.request("GET", "/v1/me")).code == "unauthorized"

@@ -44,6 +44,19 @@ PROMISED = {
     "POST /v1/groups/{}/invite",
     "DELETE /v1/groups/{}/invite",
     "POST /v1/join",
+    "POST /v1/bots",
+    "GET /v1/bots",
+    "GET /v1/bots/{}",
+    "PATCH /v1/bots/{}",
+    "DELETE /v1/bots/{}",
+    "POST /v1/bots/{}/tokens",
+    "GET /v1/bots/{}/tokens",
+    "DELETE /v1/bots/{}/tokens/{}",
+    "POST /v1/bots/{}/incoming",
+    "GET /v1/bots/{}/incoming",
+    "POST /v1/bots/{}/incoming/{}/rotate",
+    "DELETE /v1/bots/{}/incoming/{}",
+    "POST /v1/hooks/{}/{}",
     "POST /v1/poll",
     "GET /healthz",
     "GET /readyz",
@@ -52,9 +65,19 @@ PROMISED = {
     "GET /v1/asyncapi.json",
     "GET /",
 }
-"""PROTOCOL.md §8, §11 and §12, as far as accounts, messages and groups go."""
+"""PROTOCOL.md §8, §11, §12 and §16, as far as accounts, messages, groups and bots go."""
 
-OPEN = {"register", "logIn", "recover", "getHealthz", "getReadyz", "getOpenapi", "getAsyncapi", "getLanding"}
+OPEN = {
+    "register",
+    "logIn",
+    "recover",
+    "postToHook",
+    "getHealthz",
+    "getReadyz",
+    "getOpenapi",
+    "getAsyncapi",
+    "getLanding",
+}
 """What may be asked without a token; a new route must be put here on purpose."""
 
 
