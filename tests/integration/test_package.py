@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,12 @@ import pytest
 from tests.integration.harness import ROOT, ServerProcess
 
 Need = Callable[[bool, str, str], None]
+Settings = Mapping[str, str]
 PASSWORD = "correct horse battery"
 _NO_INDEX = re.compile(r"No matching distribution|Temporary failure|NewConnectionError|Connection refused")
 
 
-def run(*command: str | Path, cwd: Path = ROOT, given: str = "", **environment: str) -> str:
+def run(*command: str | Path, cwd: Path = ROOT, given: str = "", settings: Settings | None = None) -> str:
     """Run a program that knows nothing of the source, and return what it writes; it must succeed."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("COOEE_", "PYTHONPATH"))}
     told = subprocess.run(
@@ -29,16 +30,16 @@ def run(*command: str | Path, cwd: Path = ROOT, given: str = "", **environment: 
         capture_output=True,
         text=True,
         check=False,
-        env=inherited | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"} | environment,
+        env=inherited | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"} | (settings or {}),
     )
     assert told.returncode == 0, told.stdout + told.stderr
     return told.stdout
 
 
-def fetching(need: Need, *command: str | Path, **environment: str) -> None:
+def fetching(need: Need, *command: str | Path, settings: Settings | None = None) -> None:
     """Run a program that fetches packages; without a network the test is skipped, and fails under CI."""
     try:
-        run(*command, **environment)
+        run(*command, settings=settings)
     except AssertionError as problem:
         need(not _NO_INDEX.search(str(problem)), "the package index", "try again with a network")
         raise
@@ -114,7 +115,7 @@ def test_it_runs_where_it_was_installed(installed: Path, tmp_path: Path) -> None
         own = {"COOEE_HOME": str(tmp_path / "home"), "COOEE_URL": server.url}
 
         def cooee(*words: str, given: str = "") -> str:
-            return run(installed / "cooee", *words, cwd=tmp_path, given=given, **own)
+            return run(installed / "cooee", *words, cwd=tmp_path, given=given, settings=own)
 
         for user in ("alice", "bob"):
             cooee("register", user, "--password-stdin", given=f"{PASSWORD}\n")
@@ -130,6 +131,6 @@ def test_pipx_installs_it(wheel: Path, need: Need, tmp_path: Path) -> None:
     pins = re.findall(r"^(\S+==[^ ]+(?: ; [^\\\n]+)?)", (ROOT / "requirements.lock").read_text("utf-8"), re.MULTILINE)
     constraints.write_text("\n".join(pins))
     folders = {"PIPX_HOME": tmp_path / "pipx", "PIPX_BIN_DIR": tmp_path / "bin", "PIPX_MAN_DIR": tmp_path / "man"}
-    environment = {name: str(path) for name, path in folders.items()} | {"PIP_CONSTRAINT": str(constraints)}
-    fetching(need, sys.executable, "-m", "pipx", "install", wheel, **environment)
+    settings = {name: str(path) for name, path in folders.items()} | {"PIP_CONSTRAINT": str(constraints)}
+    fetching(need, sys.executable, "-m", "pipx", "install", wheel, settings=settings)
     assert run(tmp_path / "bin/cooee", "--version", cwd=tmp_path) == version()
