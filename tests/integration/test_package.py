@@ -30,7 +30,7 @@ def run(*command: str | Path, cwd: Path = ROOT, given: str = "", settings: Setti
         capture_output=True,
         text=True,
         check=False,
-        env=inherited | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"} | (settings or {}),
+        env={**inherited, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **(settings or {})},
     )
     assert told.returncode == 0, told.stdout + told.stderr
     return told.stdout
