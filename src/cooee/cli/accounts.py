@@ -8,6 +8,7 @@ from cooee.cli.choices import account_options
 from cooee.cli.errors import usage
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.keeping import place_of
+from cooee.cli.names import profiles
 from cooee.cli.profile import login_command
 from cooee.cli.render import table
 from cooee.client.model import Account
@@ -31,7 +32,7 @@ def list_accounts(invocation: Invocation) -> None:
 
 
 @accounts.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=profiles)
 @click.option("--none", "nobody", is_flag=True, help="Let nobody be the usual one any more.")
 @account_options
 @pass_invocation
@@ -44,13 +45,13 @@ def use(invocation: Invocation, name: str | None, nobody: bool) -> None:
     """  # noqa: D301  # click needs the character itself
     if (name is None) != nobody:
         raise usage("Name one account, or say --none: cooee accounts use NAME")
-    profiles = invocation.profiles
+    kept = invocation.profiles
     if name is None:
-        profiles.choose("")
+        kept.choose("")
         invocation.tell({"type": "account_chosen", "profile": None}, "Nobody acts unnamed now.")
         return
-    profile, account = profiles.account(name, invocation.url)
-    profiles.choose(profile)
+    profile, account = kept.account(name, invocation.url)
+    kept.choose(profile)
     invocation.tell(
         {"type": "account_chosen", "profile": profile}, f"{account.user_id} at {account.url} acts when nobody is named."
     )

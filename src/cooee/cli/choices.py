@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
+
+from cooee.cli.names import profiles
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,17 +33,6 @@ def _keep(name: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     return keep
 
 
-def _profiles(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from cooee.cli.profile import Profiles  # noqa: PLC0415  # only a completion needs them
-
-    found = Profiles().all().items()
-    return [
-        CompletionItem(name, help=f"{account.user_id} at {account.url}")
-        for name, account in found
-        if name.startswith(incomplete)
-    ]
-
-
 _AS = click.option(
     "--as",
     "--profile",
@@ -50,7 +40,7 @@ _AS = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_keep("profile"),
-    shell_complete=_profiles,
+    shell_complete=profiles,
     help="The account of this machine to use: its profile, its user, or user@host  [COOEE_PROFILE; cooee accounts]",
 )
 _URL = click.option(

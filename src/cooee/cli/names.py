@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable
 import click
 from click.shell_completion import CompletionItem
 
-from cooee.cli.choices import choices_of
-
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")
 _LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -31,6 +29,7 @@ def _escaped(name: str) -> str:
 
 def _held(context: click.Context, *, people: bool, groups: bool) -> Iterable[str]:
     """Yield the names of the chosen account's conversations, last activity first."""
+    from cooee.cli.choices import choices_of  # noqa: PLC0415  # it needs the names here, for its own options
     from cooee.cli.profile import Profiles  # noqa: PLC0415  # only a completion needs them
     from cooee.cli.render import chat_name  # noqa: PLC0415
     from cooee.client.peek import held_conversations  # noqa: PLC0415
@@ -45,8 +44,21 @@ def _held(context: click.Context, *, people: bool, groups: bool) -> Iterable[str
                 yield chat_name(conversation.conversation_id, account.user_id)
         elif groups:
             title = conversation.title
-            plain = _LINE.fullmatch(title) and not is_user_id(title)
-            yield title if plain else conversation.conversation_id
+            if not _LINE.fullmatch(title):
+                yield conversation.conversation_id
+            else:
+                yield f"group:{title}" if is_user_id(title) else title
+
+
+def profiles(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the accounts of this machine."""
+    from cooee.cli.profile import Profiles  # noqa: PLC0415  # only a completion needs them
+
+    return [
+        CompletionItem(name, help=f"{account.user_id} at {account.url}")
+        for name, account in Profiles().all().items()
+        if name.startswith(incomplete)
+    ]
 
 
 def _completed(*, people: bool, groups: bool) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:

@@ -48,6 +48,12 @@ def test_ticks_without_colour(look: Look, status: str, shown: str) -> None:
     assert tick(look, status) == shown
 
 
+def test_a_terminal_of_another_charset_shows_its_own_letters() -> None:
+    western = Look(unicode=False, charset="cp1252")
+    assert western.plain("Grüße … ✓✓ – 👍 日本") == "Grüße ... ++ – ? ??"
+    assert ASCII.plain("Grüße → ✓") == "Gr??e -> +"
+
+
 def test_read_is_blue_where_there_is_colour_and_needs_no_word() -> None:
     assert tick(COLOUR, "read") == "\x1b[94m\x1b[1m✓✓\x1b[0m"
     assert tick(COLOUR, "delivered") == "\x1b[2m✓✓\x1b[0m"
