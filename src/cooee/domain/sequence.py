@@ -4,8 +4,6 @@
 adapter of the log (embedded) or the sequencer (cluster) calls it and stores what it returns; nothing else numbers.
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from cooee.domain.ids import snowflake
@@ -22,7 +20,7 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     last_message_id: int = 0
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What becomes of one record. ``message`` is None for a re-send, which stores nothing."""
 
     head: Head

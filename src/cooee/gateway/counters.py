@@ -1,6 +1,7 @@
 """What a gateway counts: plain integers, read by the metrics page, never reset."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 
 LATENCY_BOUNDS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Upper ends of the latency buckets, in seconds; one more bucket has no end."""
@@ -20,6 +21,13 @@ class Histogram:
         """Count one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
+
+    def observe_until(self, now: float, begun: Sequence[float]) -> None:
+        """Count the time from each of ``begun`` until ``now``."""
+        counts, bounds = self.counts, self.bounds
+        for at in begun:
+            counts[bisect_left(bounds, now - at)] += 1
+        self.total += now * len(begun) - sum(begun)
 
 
 class GatewayCounters:

@@ -41,14 +41,17 @@ class Delivery:
         now = shared.clock.monotonic()
         shared.now = max(shared.now, now)
         take = self._take
+        begun = []
         for item in items:
             try:
                 take[item.kind](item)
             except Exception:  # noqa: BLE001  # the other items go on
                 shared.counters.internal_errors += 1
                 _log.exception("an item could not be delivered")
-            if item.at and item.kind <= RouteKind.HINT:
-                shared.counters.delivery_latency.observe(shared.clock.monotonic() - item.at)
+            if item.at:
+                begun.append(item.at)
+        if begun:
+            shared.counters.delivery_latency.observe_until(shared.clock.monotonic(), begun)
 
     def _message(self, item: Routed) -> None:
         """Offer a numbered message to every session of its users. The innermost loop of a large group."""

@@ -23,6 +23,7 @@ MAX_CONTROLS_PER_S = 64
 MAX_LATE_FRAMES = 1000
 """Frames in one read that a closing connection still looks through for the peer's close; more are a flood."""
 _SWEEP_S = 0.25
+_COMMON = len(websocket.TEXT_HEADS)
 
 
 class ConnectionCounters:
@@ -170,9 +171,21 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def send(self, payload: bytes) -> None:
         """Queue one text frame; all frames of one loop turn leave in one write. Dropped once closed."""
-        if not self._closing:
-            self._shared.counters.frames_sent += 1
-            self._put(websocket.head(websocket.TEXT, len(payload)), payload)
+        if self._closing:
+            return
+        shared = self._shared
+        shared.counters.frames_sent += 1
+        size = len(payload)
+        head = websocket.TEXT_HEADS[size] if size < _COMMON else websocket.head(websocket.TEXT, size)
+        queue = self._queue
+        if queue is None:
+            self._queue = [head, payload]
+            shared.writes.add(self)
+        else:
+            queue += (head, payload)
+        self._queued = queued = self._queued + len(head) + size
+        if queued > shared.outbox_bytes:
+            self.flush()
 
     def ping(self) -> None:
         """Ask for a sign of life."""

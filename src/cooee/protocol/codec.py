@@ -6,7 +6,7 @@ import msgspec
 
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
-from cooee.domain.message import EMPTY_BODY, Message
+from cooee.domain.message import CONTENT_TEXT, EMPTY_BODY, Message
 from cooee.protocol import frames
 
 
@@ -104,15 +104,18 @@ def message_frame(message: Message) -> bytes:
 
     The body's fields are spliced in as they are stored: the content is never parsed again.
     """
-    head = (
+    body = message.body
+    client_message_id = message.client_message_id
+    if '"' in client_message_id or "\\" in client_message_id or not client_message_id.isprintable():
+        quoted = _encoder.encode(client_message_id).decode()
+    else:
+        quoted = f'"{client_message_id}"'
+    return (
         f'{{"type":"message","messageId":"{message.message_id}","conversationId":"{message.conversation_id}",'
         f'"sequenceNumber":{message.sequence_number},"senderId":"{message.sender_id}",'
-        f'"senderDeviceId":"{message.device_id}","clientMessageId":'
-    ).encode() + _encoder.encode(message.client_message_id)
-    tail = f',"timestamp":{message.timestamp},"contentType":"{message.content_type}"'.encode()
-    if message.body == EMPTY_BODY:
-        return head + tail + b"}"
-    return head + tail + b"," + message.body[1:]
+        f'"senderDeviceId":"{message.device_id}","clientMessageId":{quoted},'
+        f'"timestamp":{message.timestamp},"contentType":"{message.content_type}"{"" if body == EMPTY_BODY else ","}'
+    ).encode() + body[1:]
 
 
 def with_envelope(frame: bytes, content: str) -> bytes:
@@ -144,6 +147,8 @@ class Body(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True, gc=F
 
 def encode_body(send: frames.Send) -> bytes:
     """Return the stored body of a message to send."""
+    if send.content_type == CONTENT_TEXT and send.reply_to is None and not send.mentions and not send.silent:
+        return b'{"content":%b}' % bytes(send.content)  # as below, for what most messages are
     return _encoder.encode(
         Body(
             send.content,

@@ -21,7 +21,7 @@ NO_STATUS = 1005
 _TRANSLATE_FROM = 1000
 """Bytes from which a table look-up per lane beats one XOR of big integers."""
 _COMMON = 1024
-_HEADERS = (
+TEXT_HEADS = (
     *(bytes((0x80 | TEXT, length)) for length in range(126)),
     *(bytes((0x80 | TEXT, 126, length >> 8, length & 0xFF)) for length in range(126, _COMMON)),
 )
@@ -248,7 +248,7 @@ def _xor_table(byte: int) -> bytes:
 def head(opcode: int, length: int, *, masked: bool = False) -> bytes:
     """Return the head of a final frame, without the mask's key."""
     if length < _COMMON and opcode == TEXT and not masked:
-        return _HEADERS[length]
+        return TEXT_HEADS[length]
     bit = 0x80 if masked else 0
     if length < 126:
         return bytes((0x80 | opcode, bit | length))

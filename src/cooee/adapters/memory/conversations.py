@@ -79,12 +79,13 @@ class Conversations:
         """Number and store ``record``, and have it told."""
         conversation = self.get(record.conversation_id)
         prior = conversation.dedup.get(record.dedup_key)
-        head, placed, message = sequence(conversation.head, record, self._position + 1, prior)
+        decision = sequence(conversation.head, record, self._position + 1, prior)
+        placed, message = decision.placed, decision.message
         if message is None:
             return placed
         self._position += 1
         number = placed.sequence_number
-        conversation.head = head
+        conversation.head = decision.head
         conversation.dedup[record.dedup_key] = placed
         conversation.messages[number] = message
         conversation.positions[number] = self._position

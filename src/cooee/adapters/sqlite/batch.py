@@ -1,9 +1,10 @@
 """What travels to the writer thread and back: operations, and the stage that carries out the hot ones in bulk."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import apsw
+import msgspec
 
 
 class Stage(Protocol):
@@ -37,31 +38,27 @@ class Stage(Protocol):
         ...
 
 
-class Operation:
+class _Outcome(msgspec.Struct, kw_only=True):
+    result: Any = None
+
+
+class Operation(_Outcome):
     """One operation of a batch. ``result`` is set in the writer thread and given to ``done`` on the event loop.
 
     An operation with a stage is hot: neighbours of the same kind are carried out together.
     """
 
-    __slots__ = ("done", "result")
+    hot: ClassVar[bool] = True
 
-    hot = True
-
-    def __init__(self, done: Callable[[Any], None]) -> None:
-        self.done = done
-        self.result: Any = None
+    done: Callable[[Any], None]
 
 
 class Work(Operation):
     """Any function on the writer's connection, in a savepoint of its own: its failure rolls back only itself."""
 
-    __slots__ = ("run",)
+    hot: ClassVar[bool] = False
 
-    hot = False
-
-    def __init__(self, run: Callable[[apsw.Connection], Any], done: Callable[[Any], None]) -> None:
-        super().__init__(done)
-        self.run = run
+    run: Callable[[apsw.Connection], Any]
 
 
 BATCH_SIZE_BOUNDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)

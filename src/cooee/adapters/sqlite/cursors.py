@@ -51,7 +51,7 @@ class SqliteCursors:
 
     def advance(self, update: CursorUpdate, done: CursorDone) -> None:
         """Merge ``update`` by maximum; ``done`` gets the state around it once it is durable."""
-        self._submit(Advance(update, done))
+        self._submit(Advance(done, update))
 
     async def device(self, device: DeviceRef, conversation_id: str) -> int:
         """Return what the device has received."""

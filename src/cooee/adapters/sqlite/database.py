@@ -109,15 +109,15 @@ class Database:
 
         Operations take effect in the order in which they were submitted. No task, future or coroutine.
         """
-        if self._closed:
+        if self._writer is None or self._closed:
             operation.result = unavailable("the store is closed")
             asyncio.get_running_loop().call_soon(operation.done, operation.result)
             return
-        self._running().submit(operation)
+        self._writer.submit(operation)
 
     def submit_write(self, run: Callable[[apsw.Connection], Any], done: Callable[[Any], None]) -> None:
         """Have ``run`` called like `write` does; ``done`` gets what it returns, or a CooeeError, once durable."""
-        self.submit(Work(run, lambda result: done(as_refusal(result))))
+        self.submit(Work(lambda result: done(as_refusal(result)), run))
 
     async def write(self, run: Callable[[apsw.Connection], T]) -> T:
         """Return what ``run(connection)`` returns, called in the writer thread inside the batch's transaction.
@@ -138,7 +138,7 @@ class Database:
             else:
                 future.set_result(result)
 
-        self.submit(Work(run, done))
+        self.submit(Work(done, run))
         return await future
 
     async def read(self, run: Callable[[apsw.Connection], T]) -> T:

@@ -128,11 +128,12 @@ class Ledger:
         conversation.slot = slot
         conversation.members.clear()
         self.touch(conversation)
-        self._bring_broom(conversation)
+        if conversation.held:
+            self._bring_broom(conversation)
 
     def append(self, connection: apsw.Connection, records: Sequence[LogRecord]) -> list[Placed]:
         """Append ``records`` now and return their places; their rows are written."""
-        operations = [Append(record, ignore) for record in records]
+        operations = [Append(ignore, record) for record in records]
         self.apply(connection, operations)
         self.flush(connection)
         return [operation.result for operation in operations]
@@ -221,7 +222,8 @@ class Ledger:
     ) -> Placed:
         dedup = (record.client_message_id, conversation.key, device.key)
         position = self._position + 1
-        head, placed, message = sequence(conversation.head, record, position, priors.get(dedup))
+        decision = sequence(conversation.head, record, position, priors.get(dedup))
+        placed, message = decision.placed, decision.message
         if message is None:
             return placed
         priors[dedup] = placed
@@ -231,7 +233,7 @@ class Ledger:
         if number == 1:
             self._begin(connection, conversation)
         self._rows.add_message(message, record.erases, conversation, device, position)
-        conversation.head = head
+        conversation.head = decision.head
         conversation.position = position
         conversation.timestamp = record.timestamp
         slot = slot_of(position)
@@ -288,19 +290,21 @@ class Ledger:
             row = member.rows[device] = CursorRow(conversation.key, user, device, 0, 0)
         if received > row.received:
             row.received = received
-            member.delivered = max(member.delivered, received)
+            if received > member.delivered:  # noqa: PLR1730  # twice a message, and max() costs thrice as much
+                member.delivered = received
         if read > row.read:
             row.read = read
-            member.read = max(member.read, read)
+            if read > member.read:  # noqa: PLR1730  # as above
+                member.read = read
         self._rows.note_cursor(row)
-        self._bring_broom(conversation)
+        if conversation.held:
+            self._bring_broom(conversation)
 
     def _bring_broom(self, conversation: ConversationState) -> None:
         """What a receipt held back may be swept now."""
-        if conversation.held:
-            conversation.held = False
-            conversation.sweep_at = 1
-            self._rows.note_sweep(conversation)
+        conversation.held = False
+        conversation.sweep_at = 1
+        self._rows.note_sweep(conversation)
 
 
 def _names(operation: Operation) -> Named:

@@ -62,7 +62,7 @@ class SqliteMessageLog:
 
     def append(self, record: LogRecord, done: AppendDone) -> None:
         """Append ``record``; ``done`` gets its place once it is durable."""
-        self._submit(Append(record, done))
+        self._submit(Append(done, record))
 
     async def find_place(self, key: DedupKey) -> Placed | None:
         """Return the place of the record with this key."""

@@ -148,6 +148,17 @@ class WriterThread:
     def _transact(self, batch: Sequence[Operation]) -> Callable[[], None] | None:
         connection, stage = self._connection, self._stage
         connection.execute("BEGIN IMMEDIATE")
+        if stage is not None and False not in [operation.hot for operation in batch]:  # as nearly always
+            stage.apply(connection, batch)
+        else:
+            self._apply_mixed(batch)
+        if stage is not None:
+            stage.flush(connection)
+        connection.execute("COMMIT")
+        return stage.committed() if stage is not None else None
+
+    def _apply_mixed(self, batch: Sequence[Operation]) -> None:
+        connection, stage = self._connection, self._stage
         for hot, run in groupby(batch, attrgetter("hot")):
             if hot:
                 if stage is None:
@@ -158,10 +169,6 @@ class WriterThread:
                     stage.flush(connection)
                 for work in run:
                     self._run_in_savepoint(work)
-        if stage is not None:
-            stage.flush(connection)
-        connection.execute("COMMIT")
-        return stage.committed() if stage is not None else None
 
     def _checkpoint(self) -> None:
         """Copy the write-ahead log into the file: after the results were told, so that no ``ack`` waits for it."""
