@@ -83,6 +83,7 @@ class House(house.House):
         """A client of the administrative API, on its socket."""
         services = AdminServices(
             accounts=self.accounts,
+            bots=self.bots,
             enrolment=self.enrolment,
             drain=self._drain,
             stats=lambda: {"connections": 0},

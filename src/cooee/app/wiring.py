@@ -182,6 +182,7 @@ class Server:
     def _admin_services(self) -> AdminServices:
         return AdminServices(
             accounts=self._house.accounts,
+            bots=self._house.bots,
             enrolment=self._house.enrolment,
             drain=self._begin_drain,
             stats=self._stats,

@@ -14,7 +14,7 @@ class _Body(msgspec.Struct, rename="camel", frozen=True):
 
 
 class AdminUser(_Body, frozen=True):
-    """An account as its operator sees it; times in ms."""
+    """An account as its operator sees it; times in ms. ``ownerId`` is a bot's; empty: the server's own."""
 
     user_id: str
     display_name: str
@@ -23,6 +23,8 @@ class AdminUser(_Body, frozen=True):
     disabled: bool
     deleted: bool
     admin: bool
+    bot: bool = False
+    owner_id: str = ""
 
 
 class CreateUser(_Body, omit_defaults=True, frozen=True):

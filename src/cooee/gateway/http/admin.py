@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from cooee.domain.errors import ErrorCode
 from cooee.domain.ids import is_user_id
+from cooee.gateway.http import admin_bots
 from cooee.gateway.http.app import HttpSettings, app_of
 from cooee.gateway.http.paging import PageQuery, from_cursor, page_of
 from cooee.gateway.http.route import Auth, Call, Route
@@ -17,6 +18,7 @@ from cooee.ports.accounts import Account
 from cooee.ports.devices import Device
 from cooee.protocol import admin, http
 from cooee.services.accounts import AccountService
+from cooee.services.bots import BotService
 from cooee.services.devices import unauthorized
 from cooee.services.enrolment import Enrolment
 from cooee.services.profiles import checked_user_id
@@ -33,6 +35,7 @@ class AdminServices(msgspec.Struct, frozen=True):
     """
 
     accounts: AccountService
+    bots: BotService
     enrolment: Enrolment
     drain: Callable[[], None]
     stats: Callable[[], Mapping[str, int | float | str]]
@@ -160,6 +163,8 @@ def _seen(account: Account) -> admin.AdminUser:
         account.disabled,
         account.deleted,
         account.admin,
+        account.is_bot,
+        account.owner_id,
     )
 
 
@@ -212,6 +217,7 @@ ADMIN_ROUTES: tuple[Route, ...] = (
         response=admin.NewPassword,
         errors=_GONE,
     ),
+    *admin_bots.ROUTES,
     _with(
         _route("POST", "/v1/admin/invites", create_invite, "Make an invite to register."),
         status=201,
