@@ -17,6 +17,8 @@ class Choices:
         self.profile: str | None = None
         self.url: str | None = None
         self.as_json = False
+        self.again = ""
+        """What the chosen account does when the server does not take its token any more."""
 
 
 def choices_of(context: click.Context) -> Choices:

@@ -10,6 +10,7 @@
 | 130 | ended by Ctrl-C |
 """
 
+import errno
 import json
 import re
 import sys
@@ -34,6 +35,23 @@ _NEXT = {
     ErrorCode.UNAVAILABLE: "Try again in a moment.",
     ErrorCode.INTERNAL: "Try again; if it stays, the server's log says more.",
     ErrorCode.TOO_LARGE: "Make it smaller.",
+}
+_WHERE_TO_LOOK = {
+    "user": "`cooee users search NAME` finds people.",
+    "message": "`cooee history` shows the numbers in front.",
+    "device": "`cooee devices` lists yours.",
+    "page": "Is that the server's URL? `cooee accounts` shows which one is used.",
+}
+"""What to do when something was not found."""
+
+_OS_ADVICE = {
+    errno.ENOSPC: "make room there, or write elsewhere",
+    errno.EDQUOT: "make room there, or write elsewhere",
+    errno.EFBIG: "write elsewhere",
+    errno.EROFS: "write elsewhere",
+    errno.EACCES: "this user may not do that there",
+    errno.EPERM: "this user may not do that there",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
 
 
@@ -71,8 +89,11 @@ def usage(message: str) -> CliError:
     return CliError(message, USAGE, code="usage")
 
 
-def explained(problem: Exception) -> CliError:
-    """Turn any exception into the sentence and the exit code it ends with. Never raises."""
+def explained(problem: Exception, *, again: str = "") -> CliError:
+    """Turn any exception into the sentence and the exit code it ends with. Never raises.
+
+    ``again``: how the account in use logs in again.
+    """
     match problem:
         case CliError():
             return problem
@@ -80,9 +101,9 @@ def explained(problem: Exception) -> CliError:
             code = "usage" if isinstance(problem, click.UsageError) else "state"
             return CliError(sentence(problem.format_message()), problem.exit_code, code=code)
         case ExceptionGroup():
-            return explained(problem.exceptions[0])
+            return explained(problem.exceptions[0], again=again)
         case client.CooeeClientError():
-            return _of_sdk(problem)
+            return _of_sdk(problem, again or "cooee login NAME")
         case CooeeError():
             return CliError(_with_next(problem.message, problem.code), code=problem.code.value)
         case TimeoutError():
@@ -92,10 +113,10 @@ def explained(problem: Exception) -> CliError:
     return CliError(f"This should not happen, please report it: {type(problem).__name__}: {problem}", code="defect")
 
 
-def _of_sdk(problem: client.CooeeClientError) -> CliError:
+def _of_sdk(problem: client.CooeeClientError, again: str) -> CliError:
     match problem:
         case client.NotLoggedIn():
-            return not_logged_in(sentence(f"{problem.message} (cooee login NAME)"))
+            return not_logged_in(sentence(f"{problem.message} ({again})"))
         case client.ServerError():
             return _refused(problem)
         case client.SendFailed():
@@ -117,13 +138,16 @@ def _refused(problem: client.ServerError) -> CliError:
 
 def _with_next(message: str, code: str) -> str:
     known = _NEXT.get(ErrorCode(code)) if code in list(ErrorCode) else None
+    if code == ErrorCode.NOT_FOUND:
+        known = next((hint for what, hint in _WHERE_TO_LOOK.items() if f"{what} was not found" in message), None)
     told = sentence(message)
     return f"{told} {known}" if known else told
 
 
 def _os_text(problem: OSError) -> str:
     where = f"{problem.filename}: " if problem.filename else ""
-    return f"{where}{problem.strerror or problem}"
+    advice = _OS_ADVICE.get(problem.errno or 0)
+    return f"{where}{problem.strerror or problem}" + (f"; {advice}" if advice else "")
 
 
 def without_internals(text: str) -> str:

@@ -13,10 +13,11 @@ import click
 
 from cooee.cli.choices import Choices, choices_of
 from cooee.cli.errors import INTERRUPTED, CliError
-from cooee.cli.profile import Login, Profiles
+from cooee.cli.profile import Login, Profiles, login_command
 from cooee.cli.progress import Bar
 from cooee.cli.render import Look
 from cooee.client.api import Api
+from cooee.client.model import Account
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Invocation:
     """The choices of one call, and what follows from them."""
 
     def __init__(self, choices: Choices) -> None:
+        self._choices = choices
         self.profile = choices.profile
         self.url = choices.url
         self.as_json = choices.as_json
@@ -99,7 +101,13 @@ class Invocation:
         Raises:
             CliError: nobody is logged in, or it is not said who of several.
         """
-        return self.profiles.login(self.profile, self.url)
+        chosen = self.profiles.login(self.profile, self.url)
+        if chosen.user_id:
+            kept = Account(chosen.url, chosen.user_id, chosen.device_id, "")
+            self._choices.again = login_command(chosen.profile, kept)
+        else:
+            self._choices.again = "it comes from COOEE_TOKEN"
+        return chosen
 
     def run(self, work: Coroutine[Any, Any, T], *, bar: bool = True) -> T:
         """Run ``work`` to its end; Ctrl-C lets it clean up and ends with exit code 130.

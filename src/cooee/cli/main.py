@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from cooee.cli.choices import account_options, choices_of
+from cooee.cli.choices import Choices, account_options, choices_of
 
 _INTERRUPTED = 130
 
@@ -92,17 +92,17 @@ class LazyGroup(click.Group):
         except (click.exceptions.Exit, BrokenPipeError):
             raise
         except Exception as problem:  # noqa: BLE001  # the last one who can say it kindly
-            raise _told(problem, as_json=choices_of(ctx).as_json) from None
+            raise _told(problem, choices_of(ctx)) from None
 
 
-def _told(problem: Exception, *, as_json: bool) -> click.ClickException:
+def _told(problem: Exception, choices: Choices) -> click.ClickException:
     """Return the sentence for ``problem``; usage errors of click's own stay as they are, but for JSON."""
-    if isinstance(problem, click.UsageError) and not as_json:
+    if isinstance(problem, click.UsageError) and not choices.as_json:
         return problem
     from cooee.cli.errors import explained  # noqa: PLC0415  # `cooee --help` needs none of it
 
-    error = explained(problem)
-    error.as_json = as_json
+    error = explained(problem, again=choices.again)
+    error.as_json = choices.as_json
     return error
 
 

@@ -7,6 +7,7 @@ names it. Which one a command uses: ``--as NAME``, else ``COOEE_TOKEN``, else ``
 profile's account file, or in the system's keyring (`Vault`).
 """
 
+import difflib
 import hashlib
 import os
 import re
@@ -137,7 +138,7 @@ class Profiles:
         name = self.named(wanted or self._environment.get("COOEE_PROFILE") or self._usual(at), at)
         account = load_account(self.store(name))
         if account is None:
-            raise not_logged_in(f"There is no account {name!r} on this machine; log in first: cooee login {name}")
+            raise not_logged_in(f"There is no account {name!r} on this machine{self._nearest(name)}")
         if at and checked_url(account.url) != at:
             raise usage(f"The profile {name!r} is {account.user_id}'s at {account.url}, not at {at}.")
         return name, account
@@ -158,6 +159,10 @@ class Profiles:
             return wanted
         of_user = [name for name, account in accounts.items() if account.user_id == wanted]
         return of_user[0] if len(of_user) == 1 else wanted
+
+    def _nearest(self, name: str) -> str:
+        close = difflib.get_close_matches(name, self.all(), 1)
+        return f". Did you mean {close[0]!r}?" if close else f"; log in first: cooee login {name}"
 
     @staticmethod
     def _at_host(accounts: Mapping[str, Account], user_id: str, host: str) -> str:

@@ -220,9 +220,7 @@ class Screen:
             self._was_online = True
         elif event.state == "waiting":
             if not (self._wishes.retry or self._was_online):
-                raise CliError(
-                    f"The server cannot be reached: {reason}; is it running?", UNREACHABLE, code="unreachable"
-                )
+                raise CliError(f"The server cannot be reached: {reason}.", UNREACHABLE, code="unreachable")
             wait = max(1, round(event.retry_in_ms / 1000))
             self._invocation.note(f"The connection is gone: {reason}; the next try is in {wait} s.")
 

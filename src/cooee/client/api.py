@@ -11,6 +11,7 @@ import msgspec
 from yarl import URL
 
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError
+from cooee.client.reasons import reason_of
 from cooee.domain.conversation import Role
 from cooee.protocol import frames, http
 
@@ -264,7 +265,8 @@ class Api:
         except TimeoutError:
             raise ConnectionFailed(f"{self.url} did not answer in time; try again") from None
         except (aiohttp.ClientError, OSError) as problem:
-            raise ConnectionFailed(f"{self.url} cannot be reached ({problem}); is the server running?") from None
+            reason = reason_of(problem)
+            raise ConnectionFailed(f"{self.url} cannot be reached ({reason.cause}); {reason.advice}") from None
 
     def _open(
         self, method: str, path: str, body: msgspec.Struct | None, params: dict[str, str] | None
@@ -316,7 +318,10 @@ def _refusal(status: int, content: bytes) -> ServerError:
     except msgspec.DecodeError:
         retryable = status >= 500 or status == 429
         return ServerError(
-            "unavailable" if retryable else "bad_frame", f"status {status}", retryable=retryable, status=status
+            "unavailable" if retryable else "bad_frame",
+            f"status {status}, and nothing that a chat server says; check the URL",
+            retryable=retryable,
+            status=status,
         )
     if status == 401:
         return NotLoggedIn(error.message)

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from cooee.client.reasons import reason_of
 from cooee.client.transport import ABNORMAL, TransportClosed, TransportName, TransportRefused, TransportUnreachable
 from cooee.protocol import http as bodies
 from cooee.protocol.codes import CloseCode
@@ -144,7 +145,7 @@ class LongPollTransport:
             try:
                 status, content = await self._post(body, timeout)
             except (aiohttp.ClientError, OSError, TimeoutError) as problem:
-                status, content, reason = _UNREACHABLE, b"", str(problem) or "no answer in time"
+                status, content, reason = _UNREACHABLE, b"", str(reason_of(problem))
             if status == 200:
                 self._take_in(content)
                 return

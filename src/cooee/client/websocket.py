@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import aiohttp
 
+from cooee.client.reasons import reason_of
 from cooee.client.transport import ABNORMAL, TransportClosed, TransportName, TransportRefused, TransportUnreachable
 from cooee.protocol.codes import CloseCode
 
@@ -38,7 +39,7 @@ class WebSocketTransport:
                     timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_S),
                 )
         except aiohttp.ClientConnectorError as problem:
-            raise TransportUnreachable(str(problem)) from None
+            raise TransportUnreachable(str(reason_of(problem))) from None
         except aiohttp.WSServerHandshakeError as problem:
             raise TransportRefused(f"the WebSocket was refused with status {problem.status}") from None
         except TimeoutError:
