@@ -51,8 +51,7 @@ def _operation(words: Words, usual: AbstractSet[str], method: str, path: str, op
         rows = [_parameter(words, one) for one in operation["parameters"]]
         parts.append(table(("parameter", "in", "type", "says"), rows))
     if "requestBody" in operation:
-        [content] = operation["requestBody"]["content"].values()
-        parts.append(f"Takes {words.kind(content['schema'])}.")
+        parts.append(f"Takes {_bodies(words, operation['requestBody'])}.")
     parts.append(table(("answer", "is"), [*_answers(words, operation), *_refusals(operation, usual)]))
     return "\n\n".join(parts) + "\n"
 
@@ -67,9 +66,18 @@ def _parameter(words: Words, one: Mapping[str, Any]) -> tuple[str, str, str, str
 def _answers(words: Words, operation: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for status, answer in operation["responses"].items():
         if not _is_refusal(answer):
-            kinds = " or ".join(words.kind(each["schema"]) for each in answer.get("content", {}).values())
+            kinds = _bodies(words, answer)
             says = words.prose(answer["description"])
             yield status, kinds if kinds and says == "Done." else f"{says} {kinds}".strip()
+
+
+def _bodies(words: Words, message: Mapping[str, Any]) -> str:
+    """Return what a request or an answer carries; another form than JSON is named."""
+    kinds = []
+    for media_type, content in message.get("content", {}).items():
+        kind = words.kind(content.get("schema", {}))
+        kinds.append(kind if media_type == "application/json" else f"{kind} as `{media_type}`")
+    return " or ".join(kinds)
 
 
 def _refusals(operation: Mapping[str, Any], usual: AbstractSet[str]) -> Iterator[tuple[str, str]]:
