@@ -18,7 +18,7 @@ from cooee.client.model import Account
 @account_options
 @click.pass_context
 def accounts(context: click.Context) -> None:
-    """The accounts of this machine, of one server or several. Without a command: list them."""
+    """List the accounts of this machine, and choose the usual one. Without a command: list them."""
     if context.invoked_subcommand is None:
         context.invoke(list_accounts)
 

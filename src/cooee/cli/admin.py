@@ -56,7 +56,7 @@ for _command in (backup, restore, doctor):
 @admin.group()
 @json_option
 def users() -> None:
-    """Accounts: list, create, disable, enable, delete, reset-password."""
+    """List, create, disable, enable and delete accounts, and reset passwords."""
 
 
 @users.command("list")
@@ -209,7 +209,7 @@ def delete(invocation: Invocation, place: Place, user: str, yes: bool) -> None:
 @admin.group()
 @json_option
 def invites() -> None:
-    """Invites to register."""
+    """Make invites to register."""
 
 
 @invites.command("create")

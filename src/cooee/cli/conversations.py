@@ -29,7 +29,7 @@ _FOREVER = -1
 @account_options
 @click.pass_context
 def conversations(context: click.Context) -> None:
-    """Your conversations. Without a command: list them.
+    """List, mute, pin and archive conversations. Without a command: list them.
 
     CONVERSATION is a user, a group's title, or an id (dm:…, group:…).
     """

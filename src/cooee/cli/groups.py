@@ -23,7 +23,7 @@ _DASHED_CODE = re.compile(r"-[A-Za-z0-9_-]{21}", re.ASCII)
 @account_options
 @click.pass_context
 def groups(context: click.Context) -> None:
-    """Create and administer groups. Without a command: list them.
+    """List, found and administer groups. Without a command: list them.
 
     GROUP is a group's title or its id (group:…).
     """

@@ -20,7 +20,7 @@ _MESSAGE = click.argument("message")
 @account_options
 @click.pass_context
 def outbox(context: click.Context) -> None:
-    """Messages that were not sent yet, or could not be. Without a command: list them.
+    """List, retry and discard messages that were not sent. Without a command: list them.
 
     What waits goes out with the next `cooee send` or `cooee listen`.
     """

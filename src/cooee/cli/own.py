@@ -27,7 +27,7 @@ from cooee.protocol import http
 @account_options
 @click.pass_context
 def profile(context: click.Context) -> None:
-    """What others see of you, and who sees it. Without a command: show it."""
+    """Show and change what others see of you. Without a command: show it."""
     if context.invoked_subcommand is None:
         context.invoke(show)
 
@@ -68,7 +68,7 @@ def change(invocation: Invocation, /, name: str | None, about: str | None, **pri
 @click.group()
 @account_options
 def account() -> None:
-    """Your password, recovery codes and data; end your account."""
+    """Change your password, make recovery codes, export or end your account."""
 
 
 @account.command("password")

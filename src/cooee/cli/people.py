@@ -18,7 +18,7 @@ from cooee.protocol import http
 @account_options
 @click.pass_context
 def contacts(context: click.Context) -> None:
-    """Your contacts. Without a command: list them."""
+    """List, add and remove contacts. Without a command: list them."""
     if context.invoked_subcommand is None:
         context.invoke(list_contacts)
 
@@ -55,7 +55,10 @@ def remove_contact(invocation: Invocation, users: tuple[str, ...]) -> None:
 @account_options
 @click.pass_context
 def blocks(context: click.Context) -> None:
-    """Whom you block: no direct messages either way, no presence. Without a command: list them."""
+    """List whom you block, block and unblock. Without a command: list them.
+
+    Between two of whom one blocks the other there are no direct messages and no presence.
+    """
     if context.invoked_subcommand is None:
         context.invoke(list_blocks)
 
@@ -120,7 +123,7 @@ def show(invocation: Invocation, user: str) -> None:
 @account_options
 @click.pass_context
 def devices(context: click.Context) -> None:
-    """Your devices. Without a command: list them."""
+    """List and revoke your devices. Without a command: list them."""
     if context.invoked_subcommand is None:
         context.invoke(list_devices)
 

@@ -42,6 +42,22 @@ def test_every_command_has_help(cooee: Cooee, path: tuple[str, ...]) -> None:
     assert ALL[path].help
 
 
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_help_is_a_sentence(path: tuple[str, ...]) -> None:
+    command = ALL[path]
+    assert str(command.help).strip().partition("\n\n")[0].endswith("."), command.help
+    for option in (each for each in command.params if isinstance(each, click.Option)):
+        assert option.help, f"{option.opts} says nothing"
+        assert option.help[0].isupper()
+        assert option.help.endswith((".", "]")), f"{option.opts}: a sentence, or what holds without it in brackets"
+
+
+def test_a_group_says_of_itself_what_the_list_says(cooee: Cooee) -> None:
+    shown = " ".join(cooee("--help").stdout.split())
+    for name in ("conversations", "outbox", "groups", "contacts", "blocks", "devices", "profile", "account"):
+        assert f"{name} {str(ALL[name,].help).partition('.')[0]}." in shown
+
+
 @pytest.mark.parametrize("path", [path for path in ALL if path[0] not in OPERATORS], ids=" ".join)
 def test_every_command_of_an_account_takes_the_common_options(path: tuple[str, ...]) -> None:
     options = {name for parameter in ALL[path].params for name in parameter.opts}
