@@ -43,8 +43,19 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tuple[str, ...], _doc("Web origins besides public_url whose pages may use this server.")
     ] = ()
     trusted_proxies: Annotated[
-        tuple[str, ...], _doc("Networks whose X-Forwarded-For is believed, e.g. 10.0.0.0/8.")
+        tuple[str, ...], _doc("Networks whose X-Forwarded-For and -Proto are believed, e.g. 10.0.0.0/8.")
     ] = ()
+    tls_cert: Annotated[
+        str, _doc("File with the certificate and its chain (PEM); the port then speaks TLS. Read anew when it changes.")
+    ] = ""
+    tls_key: Annotated[str, _doc("File with the certificate's key (PEM, without a password).")] = ""
+    tls_check_s: Annotated[
+        float, _doc("Seconds between two looks at the certificate's files, and at this machine's addresses.", gt=0)
+    ] = 10.0
+    lan: Annotated[
+        bool, _doc("Serve the local network: listen on all addresses, with certificates of an authority of its own.")
+    ] = False
+    lan_port: Annotated[int, _doc("Port for TLS on the local network; 0 takes a free one.", ge=0, le=65_535)] = 8443
     backlog: Annotated[int, _doc("Connections the kernel may queue before they are accepted.", gt=0)] = 4096
 
 
@@ -197,7 +208,7 @@ def _from_file(path: Path | None, environment: Mapping[str, str]) -> list[tuple[
 
 
 _NOT_SETTINGS = frozenset(
-    f"COOEE_{name}" for name in ("CONFIG", "URL", "TOKEN", "HOME", "PROFILE", "PASSWORD", "KEYRING")
+    f"COOEE_{name}" for name in ("CONFIG", "URL", "TOKEN", "HOME", "PROFILE", "PASSWORD", "KEYRING", "CA_FILE")
 )
 """Variables of the command line's own; the server does not read them."""
 
@@ -260,7 +271,16 @@ def _rate(value: Any) -> Any:
         raise ValueError('a rate is written "20/s", "10/min" or "20/s burst 200"') from None
 
 
+def _check_tls(server: ServerConfig) -> None:
+    if bool(server.tls_cert) != bool(server.tls_key):
+        given, missing = ("tls_cert", "tls_key") if server.tls_cert else ("tls_key", "tls_cert")
+        raise ConfigError(f"server.{given} is set, and server.{missing} is not; a certificate needs its key")
+    if server.lan and server.tls_cert:
+        raise ConfigError("server.lan makes certificates of its own; leave server.tls_cert and server.tls_key out")
+
+
 def _check(config: Config) -> None:
+    _check_tls(config.server)
     for key, networks in (
         ("server.trusted_proxies", config.server.trusted_proxies),
         ("limits.exempt", config.limits.exempt),

@@ -15,8 +15,11 @@ import msgspec
 import structlog
 
 from cooee.app.config import Config
+from cooee.app.doctor import is_loopback
 from cooee.app.garbage import GarbageCollection
 from cooee.app.logs import configure_logs
+from cooee.app.tls.notice import lan_notice
+from cooee.app.tls.pair import CertificateFailed
 from cooee.app.wiring import Server, StoreFailed, open_server
 
 _OTHER_FILES = 256
@@ -44,6 +47,7 @@ def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     try:
         import uvloop  # noqa: PLC0415  # absent where it cannot be built
     except ImportError:
+        _log.info("uvloop is not installed; Python's own event loop runs the server")
         return asyncio.run
     return uvloop.run
 
@@ -58,7 +62,7 @@ async def _serve(config: Config) -> None:
         raise StartFailed(f"the data folder {folder} cannot be made: {problem.strerror}") from None
     try:
         server = await open_server(config)
-    except StoreFailed as problem:
+    except (StoreFailed, CertificateFailed) as problem:
         raise StartFailed(str(problem)) from None
     try:
         try:
@@ -68,9 +72,10 @@ async def _serve(config: Config) -> None:
         _greet(config, server, folder, fresh=fresh)
         garbage = GarbageCollection()
         garbage.begin()
-        setting_aside = asyncio.create_task(garbage.run())
+        beside = [asyncio.create_task(garbage.run()), asyncio.create_task(_keep_certificate(server, config))]
         await _until_stopped(server, asked, again)
-        setting_aside.cancel()
+        for task in beside:
+            task.cancel()
     finally:
         await server.aclose()
     _log.info("stopped")
@@ -81,6 +86,8 @@ async def _start(server: Server, config: Config) -> None:
         await server.start()
     except OSError as problem:
         where = f"{config.server.host}:{config.server.port}"
+        if config.server.lan:
+            where = f"port {config.server.port} or {config.server.lan_port} (server.lan_port)"
         if problem.errno == errno.EADDRINUSE:
             raise StartFailed(f"{where} is in use by another program; choose another port with --port") from None
         if problem.errno == errno.EACCES:
@@ -103,6 +110,28 @@ def _listen_to_signals() -> tuple[asyncio.Event, asyncio.Event]:
     return asked, again
 
 
+async def _keep_certificate(server: Server, config: Config) -> None:
+    """Watch the certificate's files, and on a local network the addresses; SIGHUP looks at once.
+
+    In a terminal SIGHUP keeps its meaning that the terminal has gone.
+    """
+    tls = server.tls
+    if tls is None:
+        return
+    again = asyncio.Event()
+    if not sys.stdin.isatty():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again.set)
+    told = tls.lan.addresses if tls.lan is not None else ()
+    while True:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(again.wait(), config.server.tls_check_s)
+        await asyncio.to_thread(tls.keeper.look, anyway=again.is_set())
+        again.clear()
+        if tls.lan is not None and tls.lan.addresses != told:
+            told = tls.lan.addresses
+            _tell_lan(server)
+
+
 async def _until_stopped(server: Server, asked: asyncio.Event, again: asyncio.Event) -> None:
     waiting = [asyncio.create_task(asked.wait()), asyncio.create_task(server.drained())]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -119,6 +148,8 @@ async def _until_stopped(server: Server, asked: asyncio.Event, again: asyncio.Ev
 
 def _greet(config: Config, server: Server, folder: Path, *, fresh: bool) -> None:
     url = config.server.public_url or server.url
+    if server.tls is not None and not server.tls.is_plain_here:
+        url = server.tls.https_url(config.server.host) or url
     if fresh:
         _say(f"Made the data folder {folder.resolve()} (the store, its secrets and the administrative socket).")
     else:
@@ -130,7 +161,31 @@ def _greet(config: Config, server: Server, folder: Path, *, fresh: bool) -> None
         _say("Registration is by invite:  cooee admin invites create")
     else:
         _say("Registration is closed; create accounts with:  cooee admin users create alice")
+    _tell_lan(server)
+    if server.tls is None:
+        _warn_of_plain_http(config)
     _say("Stop with Ctrl-C.")
+
+
+def _tell_lan(server: Server) -> None:
+    if server.tls is not None:
+        encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+        with_code = sys.stdout.isatty() and encoding == "utf8" and os.environ.get("TERM") != "dumb"
+        for line in lan_notice(server.tls, server.port, with_code=with_code):
+            _say(line)
+
+
+def _warn_of_plain_http(config: Config) -> None:
+    """Say that an address of a network is no place for plain HTTP, unless a proxy is known to stand in front."""
+    server = config.server
+    if not is_loopback(server.host) and not server.trusted_proxies:
+        _log.warning(
+            "other machines reach this server by plain http: what they send can be read on the way, and browsers give "
+            "its pages no cryptography",
+            host=server.host,
+            do="serve with --lan, or --tls-cert and --tls-key, or put a proxy with TLS in front and name it in "
+            "server.trusted_proxies",
+        )
 
 
 def _say(text: str) -> None:

@@ -64,6 +64,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("cooee_routes_dropped", "counter", "Live frames dropped because routing did not keep up."),
     Metric("cooee_views", "gauge", "Conversations kept in memory."),
     Metric("cooee_loop_lag_seconds", "histogram", "How late the event loop ran a timer."),
+    Metric(
+        "cooee_tls_certificate_expiry_seconds",
+        "gauge",
+        "Seconds until the certificate in force expires; negative when it has. Not there without TLS.",
+    ),
     Metric("cooee_draining", "gauge", "1 while the server drains."),
     Metric("cooee_resident_bytes", "gauge", "Resident memory of the process."),
     Metric("cooee_open_files", "gauge", "Open file descriptors of the process."),

@@ -29,6 +29,9 @@ def _load(config_file: Path | None, flags: dict[str, Any]) -> configuration.Conf
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on; 0 takes a free one  [default: 8080]")
 @click.option("--data-dir", help="Folder of the store, made on first start  [default: cooee-data]")
 @click.option("--public-url", help="The URL people use, when it is not this address.")
+@click.option("--tls-cert", metavar="FILE", help="Speak TLS with this certificate (PEM, with its chain).")
+@click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
+@click.option("--lan", is_flag=True, default=None, help="Serve the local network, with certificates of its own.")
 @click.option("--registration", type=click.Choice(["open", "invite", "closed"]), help="Who may register.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least severe log entries.")
 @click.option("--log-format", type=click.Choice(["auto", "console", "json"]), help="Form of the log entries.")
@@ -43,6 +46,9 @@ def serve(config_file: Path | None, **options: Any) -> None:
         "server.port": options["port"],
         "server.data_dir": options["data_dir"],
         "server.public_url": options["public_url"],
+        "server.tls_cert": options["tls_cert"],
+        "server.tls_key": options["tls_key"],
+        "server.lan": options["lan"],
         "accounts.registration": options["registration"],
         "log.level": options["log_level"],
         "log.format": options["log_format"],

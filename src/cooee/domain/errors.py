@@ -14,6 +14,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    HTTPS_REQUIRED = "https_required"
     NOT_A_MEMBER = "not_a_member"
     BLOCKED = "blocked"
     NOT_FOUND = "not_found"
@@ -30,6 +31,7 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNKNOWN_TYPE: 400,
     ErrorCode.UNAUTHORIZED: 401,
     ErrorCode.FORBIDDEN: 403,
+    ErrorCode.HTTPS_REQUIRED: 403,
     ErrorCode.NOT_A_MEMBER: 403,
     ErrorCode.BLOCKED: 403,
     ErrorCode.NOT_FOUND: 404,

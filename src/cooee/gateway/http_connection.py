@@ -149,7 +149,9 @@ class HttpConnection(HttpToolsProtocol):
         self._check_head()
         self._owe(_Part.BODY)
         if not self._administrative:
-            self.scope["client"] = (self._front.addresses.of(peer_of(self.transport), self._head().headers), 0)
+            head = self._head()
+            self.scope["client"] = (self._front.addresses.of(peer_of(self.transport), head.headers), 0)
+            self._choose_app(head)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -200,6 +202,12 @@ class HttpConnection(HttpToolsProtocol):
             self._parsing_on = True
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
             self._parsing_on = False
+
+    def _choose_app(self, head: RequestHead) -> None:
+        """Let those who must encrypt, and do not, have the explanation instead of the application."""
+        if self._front.explain is not None:
+            unencrypted = self._front.is_unencrypted(self.transport, head)
+            self.app = self._front.explain if unencrypted else self.config.loaded_app
 
     def _framing(self) -> bytes:
         """Return the headers that say where the request's body ends."""

@@ -3,15 +3,19 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from typing import Any, Self
 
+import aiohttp
 import msgspec
 
 from cooee.domain.limits import Limits
 from cooee.gateway.connection import Connection
+from cooee.gateway.encryption import Encryption
 from cooee.gateway.server import FrontServer, FrontSettings
 from cooee.protocol import websocket
 from cooee.protocol.request_head import RequestHead
+from tests.fakes.certificates import Certified
 
 KEY = b"\x12\x34\x56\x78"
 PATIENCE_S = 30
@@ -119,22 +123,31 @@ class App:
 class Front:
     """A running server and what it made."""
 
-    def __init__(self, server: FrontServer, app: App, sessions: list[Session]) -> None:
+    def __init__(
+        self, server: FrontServer, app: App, sessions: list[Session], client_tls: ssl.SSLContext | None = None
+    ) -> None:
         self.server = server
+        self.client_tls = client_tls
+        self.explained = App()
+        """Answers who must encrypt and does not."""
         self.app = app
         self.sessions = sessions
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.port}"
+        return f"{'https' if self.client_tls else 'http'}://127.0.0.1:{self.server.port}"
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.server.port}/v1/ws"
+        return f"{'wss' if self.client_tls else 'ws'}://127.0.0.1:{self.server.port}/v1/ws"
+
+    def connector(self) -> aiohttp.TCPConnector:
+        """What one connection of aiohttp is made by."""
+        return aiohttp.TCPConnector(limit=1, ssl=self.client_tls or True)
 
     async def raw(self) -> "Raw":
         """Connect, and send nothing."""
-        return Raw(*await asyncio.open_connection("127.0.0.1", self.server.port))
+        return Raw(*await asyncio.open_connection("127.0.0.1", self.server.port, ssl=self.client_tls))
 
     async def socket(self, *headers: str, early: bytes = b"") -> "Raw":
         """Connect and do the handshake."""
@@ -151,7 +164,13 @@ class Front:
                 await asyncio.sleep(0.005)
 
 
-async def make_front(*, limits: dict[str, Any] | None = None, new_session: Any = None, **settings: Any) -> Front:
+async def make_front(
+    *,
+    limits: dict[str, Any] | None = None,
+    new_session: Any = None,
+    certified: Certified | None = None,
+    **settings: Any,
+) -> Front:
     sessions: list[Session] = []
 
     def make(connection: Connection, head: RequestHead) -> Session:
@@ -160,9 +179,13 @@ async def make_front(*, limits: dict[str, Any] | None = None, new_session: Any =
 
     app = App()
     made = msgspec.structs.replace(Limits(), **(limits or {}))
-    server = FrontServer(app, new_session or make, FrontSettings(port=0, limits=made, **settings))
+    explained = App()
+    encryption = None if certified is None else Encryption(lambda: certified.server, explained)
+    server = FrontServer(app, new_session or make, FrontSettings(port=0, limits=made, **settings), encryption)
     await server.start()
-    return Front(server, app, sessions)
+    front = Front(server, app, sessions, certified and certified.client)
+    front.explained = explained
+    return front
 
 
 def handshake(*headers: str, without: str = "") -> bytes:

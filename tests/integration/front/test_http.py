@@ -46,7 +46,7 @@ class TestHandOver:
                 assert (answer["size"], answer["ends"]) == (len(body), "last")
 
     async def test_aiohttp_keeps_its_connection(self, front: Front) -> None:
-        async with aiohttp.ClientSession(front.url, connector=aiohttp.TCPConnector(limit=1)) as http:
+        async with aiohttp.ClientSession(front.url, connector=front.connector()) as http:
             for size in (0, 1, 1_000_000):
                 async with http.post("/a", data=b"z" * size) as reply:
                     assert (await reply.json(content_type=None))["size"] == size
@@ -55,7 +55,7 @@ class TestHandOver:
             assert front.server.open_connections == 1
 
     async def test_aiohttp_opens_a_websocket_on_a_connection_that_served_http(self, front: Front) -> None:
-        async with aiohttp.ClientSession(front.url, connector=aiohttp.TCPConnector(limit=1)) as http:
+        async with aiohttp.ClientSession(front.url, connector=front.connector()) as http:
             async with http.get("/a") as reply:
                 await reply.read()
             async with http.ws_connect("/v1/ws") as peer:

@@ -20,7 +20,7 @@ TEXTS = ["", "a", "x" * 125, "x" * 126, "x" * 65_535, "y" * 65_536, "Grüße, �
 
 class TestIndependentPeers:
     async def test_websockets_echo(self, front: Front) -> None:
-        async with websockets.connect(front.ws_url, max_size=None) as peer:
+        async with websockets.connect(front.ws_url, max_size=None, ssl=front.client_tls) as peer:
             assert peer.protocol.extensions == []
             for each in TEXTS:
                 await peer.send(each)
@@ -33,7 +33,7 @@ class TestIndependentPeers:
         await front.sessions[0].gone.wait()
 
     async def test_websockets_sees_our_close(self, front: Front) -> None:
-        async with websockets.connect(front.ws_url) as peer:
+        async with websockets.connect(front.ws_url, ssl=front.client_tls) as peer:
             await peer.send("close 4009")
             with pytest.raises(websockets.ConnectionClosed) as caught:
                 await peer.recv()
@@ -41,7 +41,10 @@ class TestIndependentPeers:
         assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (4009, "as told")
 
     async def test_aiohttp_echo_ping_and_close(self, front: Front) -> None:
-        async with aiohttp.ClientSession() as http, http.ws_connect(front.ws_url, compress=15) as peer:
+        async with (
+            aiohttp.ClientSession(connector=front.connector()) as http,
+            http.ws_connect(front.ws_url, compress=15) as peer,
+        ):
             for each in TEXTS:
                 await peer.send_str(each)
                 assert (await peer.receive()).data == each
@@ -53,7 +56,7 @@ class TestIndependentPeers:
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4003)
 
     async def test_aiohttp_sends_binary(self, front: Front) -> None:
-        async with aiohttp.ClientSession() as http, http.ws_connect(front.ws_url) as peer:
+        async with aiohttp.ClientSession(connector=front.connector()) as http, http.ws_connect(front.ws_url) as peer:
             await peer.send_bytes(b"\x00\xff")
             message = await peer.receive()
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1003)

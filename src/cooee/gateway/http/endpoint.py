@@ -1,7 +1,6 @@
 """From a route to something that the framework can call: prove, bound, parse, run, encode."""
 
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from cooee.domain.errors import CooeeError, not_found
 from cooee.domain.scopes import check_scope
+from cooee.gateway.encryption import PROXY_HEADERS, is_this_machine
 from cooee.gateway.http.errors import error_response, internal
 from cooee.gateway.http.parsing import (
     Disconnected,
@@ -26,7 +26,6 @@ from cooee.protocol.codec import encode
 
 Handle = Callable[[Request], Awaitable[Response]]
 Authenticate = Callable[[str], Awaitable[Device]]
-_PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
 def handle(route: Route, services: Any, authenticate: Authenticate, body_limit: int) -> Handle:
@@ -93,10 +92,6 @@ def _address(request: Request) -> str:
 
 
 def _from_this_machine(request: Request) -> bool:
-    if any(name in request.headers for name in _PROXY_HEADERS):
+    if any(name in request.headers for name in PROXY_HEADERS):
         return False
-    try:
-        address = ip_address(_address(request))
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    return is_this_machine(_address(request))
