@@ -75,6 +75,8 @@ def tell_accounts(invocation: Invocation) -> None:
         for profile, account in found.items()
     ]
     invocation.say(*table(invocation.look, ("PROFILE", "USER", "SERVER", "LOGGED IN", ""), rows))
+    for folder in invocation.profiles.broken():
+        invocation.note(f"The account in {folder} cannot be read; remove its account.json and log in again.")
     if not found:
         invocation.note("There is no account on this machine; `cooee register NAME` makes one.")
 

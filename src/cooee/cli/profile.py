@@ -105,6 +105,17 @@ class Profiles:
                 found[path.name] = account
         return found
 
+    def broken(self) -> list[str]:
+        """Return the folders of the profiles whose account cannot be read."""
+        found = []
+        folder = self.home / "profiles"
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            try:
+                load_account(path)
+            except StoreUnusable:
+                found.append(str(path))
+        return found
+
     def logged_in(self) -> list[str]:
         """Return the names of the profiles that hold a token."""
         return [name for name, account in self.all().items() if account.logged_in]

@@ -38,7 +38,7 @@ def load_account(store: str | Path) -> Account | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as problem:
-        raise StoreUnusable(f"{path} cannot be read: {problem}; log in again to replace it") from None
+        raise StoreUnusable(f"{path} cannot be read: {problem}; remove it and log in again") from None
 
 
 def save_account(store: str | Path, account: Account) -> None:

@@ -112,3 +112,15 @@ def test_a_url_is_the_same_however_it_is_typed() -> None:
     assert checked_url("HTTPS://Chat.Example.org:8443/Path/") == "https://chat.example.org:8443/Path"
     with pytest.raises(CliError, match=r"write it like https://chat\.example\.org:8443"):
         checked_url("chat.example.org:8443")
+
+
+def test_an_account_that_cannot_be_read_is_named(two_alices: Profiles, cooee: Cooee, home: Path) -> None:
+    (home / "profiles" / "bob" / "account.json").write_text("{")
+    listed = cooee("accounts")
+    assert "bob" not in listed.stdout
+    assert f"{home}/profiles/bob cannot be read" in listed.stderr
+
+
+def test_a_mistyped_name_is_put_right(two_alices: Profiles) -> None:
+    with pytest.raises(CliError, match="Did you mean 'alice'"):
+        two_alices.login("alise")

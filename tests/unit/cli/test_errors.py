@@ -1,5 +1,6 @@
 """However a command fails: one sentence, an exit code, no traceback."""
 
+import errno
 import json
 from collections.abc import Callable
 from typing import Any
@@ -64,6 +65,27 @@ def test_a_wait_is_named() -> None:
 def test_the_http_librarys_words_are_left_out() -> None:
     text = "http://x:1 cannot be reached (Cannot connect to host x:1 ssl:default [Connect call failed ('x', 1)])"
     assert explained(errors.ConnectionFailed(text)).message == "http://x:1 cannot be reached (no connection to x:1)."
+
+
+@pytest.mark.parametrize(
+    ("problem", "advice"),
+    [
+        (errors.ServerError("not_found", "the user was not found"), "cooee users search"),
+        (errors.ServerError("not_found", "the message was not found"), "cooee history"),
+        (errors.ServerError("not_found", "the device was not found"), "cooee devices"),
+        (errors.ServerError("not_found", "the page was not found"), "server's URL"),
+        (OSError(errno.ENOSPC, "No space left on device", "/a/file"), "/a/file: No space left on device; make room"),
+        (OSError(errno.EACCES, "Permission denied", "/a/file"), "may not"),
+        (errors.NotLoggedIn(), "cooee login NAME"),
+    ],
+)
+def test_what_to_do_next_is_said(problem: Exception, advice: str) -> None:
+    assert advice in explained(problem).message
+
+
+def test_who_must_log_in_again_is_told_how() -> None:
+    told = explained(errors.NotLoggedIn("the token is not valid"), again="cooee --as desk login alice")
+    assert told.message == "The token is not valid (cooee --as desk login alice)."
 
 
 @pytest.mark.parametrize(("problem", "exit_code", "code"), PROBLEMS, ids=lambda value: str(value)[:30])
