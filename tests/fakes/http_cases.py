@@ -21,6 +21,7 @@ class Case(NamedTuple):
 CASES = (
     Case("register", "POST", "/v1/accounts", {"userId": "carol", "password": "correct horse", "displayName": "Carol"}),
     Case("logIn", "POST", "/v1/sessions", LOG_IN),
+    Case("getSession", "GET", "/v1/sessions/current"),
     Case("listDevices", "GET", "/v1/devices?limit=10"),
     Case(
         "changePassword", "PUT", "/v1/me/password", {"currentPassword": "correct horse", "newPassword": "new horse 1"}

@@ -1,4 +1,4 @@
-"""Every operation of the HTTP API (PROTOCOL.md §6–§8, §11), typed, one method each."""
+"""Every operation of the HTTP API (PROTOCOL.md §6–§8, §11, §16), typed, one method each."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from cooee.client.bots import BotsApi
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError
 from cooee.client.reasons import reason_of
 from cooee.domain.conversation import Role
@@ -19,7 +20,7 @@ T = TypeVar("T")
 REQUEST_S = 30.0
 
 
-class Api:
+class Api(BotsApi):
     """The operations that ``token`` may use at ``url``; without a token only `register`, `log_in` and `recover`.
 
     Each raises `ServerError` for a refusal (`NotLoggedIn` for a refused token) and `ConnectionFailed` when the server
@@ -63,6 +64,10 @@ class Api:
     async def log_out(self) -> None:
         """End this session; the device may log in again under its id."""
         await self._do("DELETE", "/v1/sessions/current")
+
+    async def session(self) -> http.CurrentSession:
+        """Return whose token this is, which device it stands for, and what it is good for."""
+        return await self._call("GET", "/v1/sessions/current", http.CurrentSession)
 
     async def devices(self) -> Sequence[http.Device]:
         """List the own devices."""

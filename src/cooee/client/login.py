@@ -106,12 +106,9 @@ async def adopt_token(api: Api, folder: Path, token: str) -> Account:
     former = load_account(folder)
     if former is not None and former.owns(token):
         return msgspec.structs.replace(former, token=token)
-    me = await api.me()
-    check_owner(folder, former, api.url, me.user_id)
-    current = [device.device_id for device in await api.devices() if device.current]
-    if not current:
-        raise ServerError(ErrorCode.UNAUTHORIZED, "the token belongs to no device; log in", status=401)
-    account = Account(api.url, me.user_id, current[0], token)
+    session = await api.session()
+    check_owner(folder, former, api.url, session.user_id)
+    account = Account(api.url, session.user_id, session.device_id, token)
     save_account(folder, account)
     return account
 

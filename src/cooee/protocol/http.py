@@ -103,6 +103,20 @@ class LoggedIn(_Body, frozen=True):
     device_id: str
 
 
+class CurrentSession(_Body, frozen=True):
+    """``GET /v1/sessions/current``: the token that asks. ``scopes``: a bot's; a person's token is good for everything.
+
+    ``expiresAt`` in ms, 0: never.
+    """
+
+    user_id: str
+    device_id: str
+    device_name: str
+    bot: bool
+    scopes: tuple[str, ...]
+    expires_at: int
+
+
 class Device(_Body, frozen=True):
     """An own device. ``current`` is the one that asks; times in ms."""
 

@@ -11,7 +11,7 @@ from cooee.protocol.codec import encode
 from cooee.protocol.poll import PollRequest
 from tests.fakes.gateway_scene import Client, GatewayScene
 
-NEEDS = {
+NEEDS: dict[Scope, set[type]] = {
     Scope.ANY: {frames.Hello, frames.Ping},
     Scope.MESSAGES_READ: {
         *(frames.Received, frames.Read, frames.Fetch, frames.WatermarksQuery, frames.ToDeviceReceived),
@@ -21,7 +21,7 @@ NEEDS = {
 }
 """A new frame must be put here on purpose."""
 
-EXAMPLES = {
+EXAMPLES: dict[type, dict[str, object]] = {
     frames.Received: {"type": "received", "conversationId": "dm:alice:echo", "sequenceNumber": 0},
     frames.Read: {"type": "read", "conversationId": "dm:alice:echo", "sequenceNumber": 0},
     frames.Fetch: {"type": "fetch", "conversationId": "dm:alice:echo", "limit": 1},

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from starlette.responses import StreamingResponse
 
 from cooee.domain.errors import ErrorCode
-from cooee.domain.scopes import Scope
+from cooee.domain.scopes import Scope, granted
 from cooee.gateway.http.paging import PageQuery, from_cursor, page_of
 from cooee.gateway.http.route import Auth, Call, Route
 from cooee.gateway.http.services import HttpServices
@@ -32,6 +32,14 @@ async def log_in(call: _Call) -> http.LoggedIn:
         Login(call.address, given.user_id, given.password, device.name, device.type, device.id)
     )
     return http.LoggedIn(token, made.user_id, made.device_id)
+
+
+async def get_session(call: _Call) -> http.CurrentSession:
+    """Say what the token is that asks."""
+    device = call.session
+    return http.CurrentSession(
+        device.user_id, device.device_id, device.name, device.is_bots, granted(device.scopes), device.expires_at
+    )
 
 
 async def log_out(call: _Call) -> None:
@@ -122,6 +130,15 @@ ROUTES = (
         response=http.LoggedIn,
         limit=_LOG_INS,
         errors=(ErrorCode.UNAUTHORIZED, ErrorCode.NOT_FOUND),
+    ),
+    Route(
+        method="GET",
+        path="/v1/sessions/current",
+        endpoint=get_session,
+        summary="Whose token this is, and what it is good for.",
+        tag="accounts",
+        needs=Scope.ANY,
+        response=http.CurrentSession,
     ),
     Route(
         method="DELETE",

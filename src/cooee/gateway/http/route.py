@@ -49,11 +49,16 @@ class Call(msgspec.Struct, Generic[Services], frozen=True):
     device: Device | None = None
 
     @property
-    def caller(self) -> DeviceRef:
+    def session(self) -> Device:
         """The device that asks; only on routes of `Auth.DEVICE`."""
         if self.device is None:
             raise LookupError("this route has no caller")
-        return self.device.ref
+        return self.device
+
+    @property
+    def caller(self) -> DeviceRef:
+        """The name of the device that asks; only on routes of `Auth.DEVICE`."""
+        return self.session.ref
 
 
 class RawBody(NamedTuple):

@@ -11,7 +11,7 @@ from tests.fakes.house import House
 from tests.fakes.http_cases import CASES, filled
 
 NEEDS = {
-    Scope.ANY: {"getMe", "getUser", "logOut"},
+    Scope.ANY: {"getMe", "getUser", "getSession", "logOut"},
     Scope.MESSAGES_READ: {
         *("listConversations", "getConversation", "getMessages", "getReceipts", "getGroup", "poll"),
     },
@@ -80,6 +80,8 @@ async def test_every_good_token_knows_itself_and_ends_itself(house: House) -> No
     me = await bot.request("GET", "/v1/me")
     assert (me.status, me.json["userId"], me.json["bot"]) == (200, "echo", True)
     assert (await bot.request("GET", "/v1/users/alice")).status == 200
+    session = await bot.request("GET", "/v1/sessions/current")
+    assert (session.json["bot"], session.json["scopes"], session.json["deviceName"]) == (True, ["webhooks"], "test")
     assert (await bot.request("DELETE", "/v1/sessions/current")).status == 204
     assert (await bot.request("GET", "/v1/me")).code == "unauthorized"
     assert (await alice.request("GET", "/v1/bots/echo/tokens")).json["items"] == []

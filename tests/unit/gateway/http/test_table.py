@@ -9,6 +9,7 @@ from tests.fakes.http_cases import CASES
 PROMISED = {
     "POST /v1/accounts",
     "POST /v1/sessions",
+    "GET /v1/sessions/current",
     "DELETE /v1/sessions/current",
     "GET /v1/devices",
     "DELETE /v1/devices/{}",
