@@ -1,5 +1,6 @@
 """What is chosen before or after a command's name: whose account, which server, and whether JSON is written."""
 
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -52,6 +53,14 @@ _URL = click.option(
     callback=_keep("url"),
     help="The server: of the account to use, or of a new one  [COOEE_URL; http://127.0.0.1:8080]",
 )
+_CA_FILE = click.option(
+    "--ca-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    expose_value=False,
+    callback=lambda _, __, value: _trust(value),
+    help="An authority (PEM) to trust in the server's certificate  [COOEE_CA_FILE]",
+)
 json_option = click.option(
     "--json",
     is_flag=True,
@@ -63,5 +72,12 @@ json_option = click.option(
 
 
 def account_options(command: Command) -> Command:
-    """Add ``--as``, ``--url`` and ``--json``, which mean the same before and after the command's name."""
-    return _AS(_URL(json_option(command)))
+    """Add what means the same before and after the command's name."""
+    return _AS(_URL(_CA_FILE(json_option(command))))
+
+
+def _trust(ca_file: str | None) -> str | None:
+    """Let everything in this process trust the authority, as if the environment had named it."""
+    if ca_file:
+        os.environ["COOEE_CA_FILE"] = ca_file  # where the SDK looks
+    return ca_file

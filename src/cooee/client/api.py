@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from yarl import URL
 from cooee.client.bots import BotsApi
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError
 from cooee.client.reasons import reason_of
+from cooee.client.trust import trusted
 from cooee.domain.conversation import Role
 from cooee.protocol import frames, http
 
@@ -25,17 +27,26 @@ class Api(BotsApi):
 
     Each raises `ServerError` for a refusal (`NotLoggedIn` for a refused token) and `ConnectionFailed` when the server
     cannot be reached or does not answer within 30 s. Nothing is repeated by itself.
+    ``ca_file``: an authority (PEM) to trust beside the system's; without it `COOEE_CA_FILE` is asked.
     """
 
-    def __init__(self, url: str, token: str = "", *, http_session: aiohttp.ClientSession | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        *,
+        http_session: aiohttp.ClientSession | None = None,
+        ca_file: str | Path | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         self.token = token
         self._http = http_session
         self._owned = http_session is None
+        self._ca_file = ca_file
 
     async def __aenter__(self) -> Self:
         if self._http is None:
-            self._http = new_http_session()
+            self._http = new_http_session(self._ca_file)
         return self
 
     async def __aexit__(
@@ -308,9 +319,14 @@ class Api(BotsApi):
         return [item async for item in self._pages(path, item_type, query)]
 
 
-def new_http_session() -> aiohttp.ClientSession:
-    """Return a session that keeps no cookies."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+def new_http_session(ca_file: str | Path | None = None) -> aiohttp.ClientSession:
+    """Return a session that keeps no cookies, and trusts the authority in ``ca_file`` beside the system's.
+
+    Raises:
+        ConnectionFailed: the file cannot be used.
+    """
+    connector = aiohttp.TCPConnector(ssl=trusted(ca_file))
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _part(text: str) -> str:

@@ -62,6 +62,7 @@ class Client:
     The account comes from the store, from ``token``, or from a log-in with ``user`` and ``password``. With
     ``live=False`` no connection is kept: the HTTP operations and the local history are there, and messages wait in the
     outbox. ``follow_large_groups``: fetch everything of large groups, not only of those that are open.
+    ``ca_file``: an authority (PEM) to trust in the server's certificate, beside the system's; else `COOEE_CA_FILE`.
     """
 
     def __init__(  # noqa: PLR0913 - each has a name, and a default but for the first two
@@ -76,6 +77,7 @@ class Client:
         device_type: str = "cli",
         live: bool = True,
         follow_large_groups: bool = False,
+        ca_file: str | Path | None = None,
         settings: ClientSettings | None = None,
     ) -> None:
         self.url = url.rstrip("/")
@@ -83,6 +85,7 @@ class Client:
         self._credentials = Credentials(user, password, token, device_name, device_type)
         self._live_wanted = live
         self._follow = follow_large_groups
+        self._ca_file = ca_file
         self._settings = settings or ClientSettings()
         self._stack = AsyncExitStack()
         self._opened: Opened | None = None
@@ -105,6 +108,7 @@ class Client:
                     self._wake,
                     follow=self._follow,
                     acknowledge=settings.acknowledge_to_device,
+                    ca_file=self._ca_file,
                 )
             )
             self._opened = parts

@@ -27,19 +27,25 @@ def store_folder(store: str | Path) -> Path:
 
 
 async def register(
-    url: str, user_id: str, password: str, *, display_name: str | None = None, invite: str | None = None
+    url: str,
+    user_id: str,
+    password: str,
+    *,
+    display_name: str | None = None,
+    invite: str | None = None,
+    ca_file: str | Path | None = None,
 ) -> None:
-    """Create an account; log in afterwards.
+    """Create an account; log in afterwards. ``ca_file`` as for `Client`.
 
     Raises:
         ServerError: ``conflict`` when the name is taken, ``forbidden`` when registration is not open.
         ConnectionFailed: the server cannot be reached.
     """
-    async with Api(url) as api:
+    async with Api(url, ca_file=ca_file) as api:
         await api.register(user_id, password, display_name=display_name or "", invite=invite or "")
 
 
-async def log_in(
+async def log_in(  # noqa: PLR0913 - each has a name, and a default but for those that say who and where
     url: str,
     user_id: str,
     password: str,
@@ -48,10 +54,12 @@ async def log_in(
     device_name: str | None = None,
     device_type: str = "cli",
     keep: Keep | None = None,
+    ca_file: str | Path | None = None,
 ) -> Account:
     """Log in and keep the token in ``store``; a device that was logged out there goes on with its outbox.
 
     With ``keep``, what that returns is written; the token is with its caller then, and given as ``Client(token=…)``.
+    ``ca_file`` as for `Client`.
 
     Raises:
         ServerError: wrong name or password (``unauthorized``), or too many tries.
@@ -61,7 +69,7 @@ async def log_in(
     make_folder(folder)
     lock = StoreLock(folder)
     try:
-        async with Api(url) as api:
+        async with Api(url, ca_file=ca_file) as api:
             return await log_in_with(api, folder, user_id, password, device_name, device_type, keep)
     finally:
         lock.release()

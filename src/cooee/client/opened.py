@@ -47,7 +47,14 @@ class Opened(NamedTuple):
 
 @asynccontextmanager
 async def opened(
-    url: str, folder: Path, credentials: Credentials, wake: Callable[[], None], *, follow: bool, acknowledge: bool
+    url: str,
+    folder: Path,
+    credentials: Credentials,
+    wake: Callable[[], None],
+    *,
+    follow: bool,
+    acknowledge: bool,
+    ca_file: str | Path | None = None,
 ) -> AsyncIterator[Opened]:
     """Open the store in ``folder``, log in if need be, and close everything in the end.
 
@@ -58,7 +65,7 @@ async def opened(
     make_folder(folder)
     lock = StoreLock(folder)
     try:
-        async with new_http_session() as http:
+        async with new_http_session(ca_file) as http:
             api = Api(url, http_session=http)
             account = await _account(api, folder, credentials)
             ledger = await Ledger.open(await asyncio.to_thread(Store, folder), account.me)

@@ -23,7 +23,8 @@ def reason_of(problem: Exception) -> Reason:
         case aiohttp.ClientConnectorCertificateError():
             why = getattr(problem.certificate_error, "verify_message", "") or str(problem.certificate_error)
             return Reason(
-                f"its certificate is not trusted here: {why}", "SSL_CERT_FILE may name a file with its authority"
+                f"its certificate is not trusted here: {why}",
+                "if it is a server of your own, name its authority's certificate by --ca-file or COOEE_CA_FILE",
             )
         case aiohttp.ClientSSLError():
             return Reason("it does not speak TLS there", "try http:// instead of https://")

@@ -67,7 +67,7 @@ KEY = aiohttp.client_reqrep.ConnectionKey("one.example", 443, True, True, None, 
 @pytest.mark.parametrize(
     ("problem", "words"),
     [
-        (lambda: certificate_error(KEY), "not trusted here: self-signed certificate; SSL_CERT_FILE"),
+        (lambda: certificate_error(KEY), "not trusted here: self-signed certificate; if it is a server of your own"),
         (
             lambda: aiohttp.ClientConnectorDNSError(KEY, OSError("unknown")),
             "there is no host one.example; check the URL, and the network",
