@@ -3,9 +3,11 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import msgspec
@@ -31,6 +33,7 @@ _PAGE = 200
 _PATIENCE_S = 60.0
 _decode = msgspec.json.Decoder(frames.MessageFrame).decode
 
+T = TypeVar("T")
 Sink = Callable[[str], None]
 
 
@@ -96,7 +99,7 @@ def _to_standard_output(text: str) -> None:
 async def _export(invocation: Invocation, api: Api, text: str, form: Form, write: Sink) -> int:
     """Write a conversation and return of how many messages."""
     conversation_id, me = await find_by_api(api, text, invocation.login().user_id)
-    conversation = await api.conversation(conversation_id)
+    conversation = await _patiently(partial(api.conversation, conversation_id))
     ticked = await ticked_through(api, conversation, me)
     names = Names(api)
     await names.learn_own_and_contacts()
@@ -126,18 +129,18 @@ async def _pages(api: Api, conversation_id: str) -> AsyncIterator[frames.Message
     """Yield the whole history, oldest first; what comes meanwhile too."""
     after = 0
     while True:
-        page = await _patiently(api, conversation_id, after)
+        page = await _patiently(partial(api.history, conversation_id, after=after, limit=_PAGE))
         yield page
         if page.complete or page.covered_through <= after:
             return
         after = page.covered_through
 
 
-async def _patiently(api: Api, conversation_id: str, after: int) -> frames.Messages:
-    """Ask for a page, later if the server says so: a long history must not fail at its rate limit."""
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask, and ask again later if the server says so: a long history must not fail at its rate limit."""
     while True:
         try:
-            return await api.history(conversation_id, after=after, limit=_PAGE)
+            return await ask()
         except ServerError as refusal:
             wait = (refusal.retry_after_ms or 0) / 1000
             if refusal.code != ErrorCode.RATE_LIMITED or wait > _PATIENCE_S:
@@ -151,21 +154,18 @@ class Names:
     def __init__(self, api: Api) -> None:
         self._api = api
         self._known: dict[str, str] = {"": ""}
-        self._asks = True
 
     async def learn_own_and_contacts(self) -> None:
         """Learn at once the names that are most likely needed."""
-        me = await self._api.me()
+        me = await _patiently(self._api.me)
         self._known[me.user_id] = me.display_name
         with suppress(ServerError):
-            self._known |= {user.user_id: user.display_name for user in await self._api.contacts()}
+            self._known |= {user.user_id: user.display_name for user in await _patiently(self._api.contacts)}
 
     async def of(self, user_id: str) -> str:
-        """Return a user's name; empty when the server does not tell it, or tells no more for now."""
-        if user_id not in self._known and self._asks:
-            try:
-                self._known[user_id] = (await self._api.user(user_id)).display_name
-            except ServerError as refusal:
-                self._asks = not refusal.retryable
-                self._known[user_id] = ""
-        return self._known.get(user_id, "")
+        """Return a user's name; empty when the server does not tell it."""
+        if user_id not in self._known:
+            self._known[user_id] = ""
+            with suppress(ServerError):
+                self._known[user_id] = (await _patiently(partial(self._api.user, user_id))).display_name
+        return self._known[user_id]
