@@ -16,7 +16,7 @@ from scripts.site.http_page import http_page
 from scripts.site.schemas import protocol_sections
 from scripts.site.sdk_page import sdk_page
 from scripts.site.socket_page import socket_page
-from scripts.site.sources import FILES, ROOT, documents, page_of, rewritten
+from scripts.site.sources import FILES, ROOT, BrokenLink, documents, page_of, rewritten
 
 _MADE_LINES = {
     "reference/http.md": "- [HTTP API](reference/http.md): every request, from the server's own table of routes",
@@ -60,7 +60,11 @@ def build(site: Path) -> int:
     sources, cache = (site.with_name(f"{site.name}-{what}") for what in ("sources", "cache"))
     for folder in (site, sources, cache):
         shutil.rmtree(folder, ignore_errors=True)
-    stage(sources)
+    try:
+        stage(sources)
+    except BrokenLink as problem:
+        print(problem, file=sys.stderr)
+        return 1
     options = ["-q", "-W", "--keep-going", "-n", "-b", "html", "-c", str(ROOT / "docs/site"), "-d", str(cache)]
     return build_main([*options, str(sources), str(site)])
 
