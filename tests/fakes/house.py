@@ -12,7 +12,7 @@ from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.sqlite.store import SqliteStore, open_store
 from cooee.app import house
-from cooee.app.config import AccountsConfig, Config, LimitsConfig
+from cooee.app.config import AccountsConfig, Config, LimitsConfig, WebhooksConfig
 from cooee.app.ports import Live, Ports
 from cooee.domain.errors import unavailable
 from cooee.gateway.http.admin import AdminServices, admin_app
@@ -27,6 +27,7 @@ from cooee.protocol.poll import PollRequest, PollResponse
 from cooee.services.passwords import PasswordSettings
 from tests.fakes.asgi import AsgiClient
 from tests.fakes.clock import ManualClock
+from tests.fakes.webhook_sender import RecordingSender
 
 SERVER = "gw-test"
 CHEAP = PasswordSettings(time_cost=1, memory_kib=8, parallelism=1, threads=2)
@@ -43,13 +44,15 @@ class House(house.House):
         *,
         accounts: AccountsConfig = CHEAP_ACCOUNTS,
         limits: LimitsConfig = LimitsConfig(),  # noqa: B008  # frozen
+        webhooks: WebhooksConfig = WebhooksConfig(),  # noqa: B008  # frozen
         clock: ManualClock | None = None,
     ) -> None:
         self.store = store
+        self.sender = RecordingSender()
         self.clock = clock or ManualClock()
         super().__init__(
-            Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence()), self.clock),
-            Config(accounts=accounts, limits=limits),
+            Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender), self.clock),
+            Config(accounts=accounts, limits=limits, webhooks=webhooks),
         )
         self.routed: list[Routed] = []
         self.draining = False
@@ -63,6 +66,7 @@ class House(house.House):
             accounts=self.accounts,
             bots=self.bots,
             incoming=self.incoming,
+            webhooks=self.webhooks,
             profiles=self.profiles,
             devices=self.devices,
             contacts=self.contacts,

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from cooee.domain.ids import DeviceRef
+from cooee.ports.webhooks import DeadLetter, Part
 from tests.fakes.asgi import AsgiClient, Reply
 from tests.fakes.house import House
 
@@ -76,6 +78,16 @@ CASES = (
     Case("rotateIncomingHook", "POST", "/v1/bots/echo/incoming/{hook}/rotate"),
     Case("postToHook", "POST", "{hookPath}", {"text": "the build is green"}),
     Case("deleteIncomingHook", "DELETE", "/v1/bots/echo/incoming/{hook}"),
+    Case("createWebhook", "POST", "/v1/bots/echo/webhooks", {"url": "https://example.org/hook", "events": ["message"]}),
+    Case("listWebhooks", "GET", "/v1/bots/echo/webhooks"),
+    Case("getWebhook", "GET", "/v1/bots/echo/webhooks/{webhook}"),
+    Case("patchWebhook", "PATCH", "/v1/bots/echo/webhooks/{webhook}", {"events": ["message", "system"]}),
+    Case("testWebhook", "POST", "/v1/bots/echo/webhooks/{webhook}/test"),
+    Case("rotateWebhook", "POST", "/v1/bots/echo/webhooks/{webhook}/rotate"),
+    Case("listDeadLetters", "GET", "/v1/bots/echo/webhooks/{webhook}/dead-letters"),
+    Case("retryDeadLetter", "POST", "/v1/bots/echo/webhooks/{webhook}/dead-letters/{letter}/retry"),
+    Case("retryDeadLetters", "POST", "/v1/bots/echo/webhooks/{webhook}/dead-letters/retry"),
+    Case("deleteWebhook", "DELETE", "/v1/bots/echo/webhooks/{webhook}"),
     Case("deleteBot", "DELETE", "/v1/bots/echo"),
     Case("poll", "POST", "/v1/poll", {"requestNumber": 1, "frames": [{"type": "hello", "token": "x"}], "waitMs": 0}),
     Case("exportAccount", "GET", "/v1/me/export"),
@@ -111,6 +123,7 @@ _GIVES = {
     "createBotToken": {"botToken": "tokenId"},
     "createIncomingHook": {"hook": "hookId"},
     "rotateIncomingHook": {"hookPath": "path"},
+    "createWebhook": {"webhook": "webhookId"},
 }
 """What later requests need of an answer: the name in braces, and the field."""
 
@@ -124,6 +137,8 @@ async def tour(house: House) -> list[tuple[Case, Reply]]:
     for case in CASES:
         if case.operation == "revokeDevice":
             names["device"] = await _another_device(house, alice)
+        if case.operation == "listDeadLetters":
+            names["letter"] = await bury_one(house, DeviceRef("echo", names["webhook"]))
         if case.operation == "deleteAccount":
             alice = alice.having(await house.log_in("alice"))
         reply = await alice.request(case.method, filled(case.target, names), filled(case.body, names))
@@ -133,6 +148,13 @@ async def tour(house: House) -> list[tuple[Case, Reply]]:
             names[name] = reply.json[field]
         found.append((case, reply))
     return found
+
+
+async def bury_one(house: House, ref: DeviceRef, letter_id: str = "msg_dead") -> str:
+    """Give a webhook a dead letter, and return its id."""
+    letter = DeadLetter(letter_id, (Part(DIRECT, 1, 1),), 1, 12, "the receiver answered 500")
+    await house.ports.webhooks.bury(ref, letter, {}, 10)
+    return letter_id
 
 
 async def _another_device(house: House, alice: AsgiClient) -> str:

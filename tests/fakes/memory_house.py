@@ -9,7 +9,7 @@ from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.memory.store import MemoryStore
-from cooee.app.config import AccountsConfig, Config, LimitsConfig
+from cooee.app.config import AccountsConfig, Config, LimitsConfig, WebhooksConfig
 from cooee.app.house import House
 from cooee.app.ports import Live, Ports
 from cooee.domain.ids import DeviceRef
@@ -18,16 +18,22 @@ from cooee.ports.cursors import CursorUpdate
 from cooee.ports.devices import Device
 from cooee.protocol import frames
 from tests.fakes.clock import ManualClock
+from tests.fakes.webhook_sender import RecordingSender
 
 
 class MemoryHouse:
     """Services by name in `house`, stores in `store`, and what is needed to let people do things."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, *, webhooks: WebhooksConfig = WebhooksConfig(), **limits: Any) -> None:  # noqa: B008  # frozen
         self.store = store = MemoryStore()
         self.clock = ManualClock()
-        config = Config(accounts=AccountsConfig(argon2_memory_kib=8, argon2_time_cost=1), limits=LimitsConfig(**limits))
-        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence())
+        self.sender = RecordingSender()
+        config = Config(
+            accounts=AccountsConfig(argon2_memory_kib=8, argon2_time_cost=1),
+            limits=LimitsConfig(**limits),
+            webhooks=webhooks,
+        )
+        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender)
         self.house = House(Ports.of(store, live, self.clock), config)
 
     async def user(self, user_id: str, privacy: Privacy | None = None, devices: int = 1) -> DeviceRef:

@@ -16,7 +16,7 @@ from cooee.domain.ids import is_client_message_id
 from cooee.domain.limits import Limits
 from cooee.gateway.http.route import Route
 from cooee.gateway.http.table import ROUTES
-from cooee.protocol import frames, http
+from cooee.protocol import frames, http, webhooks
 from cooee.protocol.codec import decode_client, decode_server, encode
 from cooee.protocol.codes import NO_RECONNECT, CloseCode
 from cooee.protocol.poll import PollRequest, PollResponse
@@ -84,7 +84,7 @@ def same(frame: Any) -> Any:
 
 
 def test_every_fence_is_an_example_of_a_known_kind() -> None:
-    known = ("c2s", "s2c", "request ", "response ", "error ")
+    known = ("c2s", "s2c", "request ", "response ", "error ", "delivery")
     assert all(example.kind.startswith(known) for example in EXAMPLES)
     assert len(EXAMPLES) > 50
 
@@ -140,6 +140,14 @@ def test_an_example_of_a_poll_carries_frames(example: Example) -> None:
             decode_client(json.dumps(frame).encode())
         else:
             _check_server_frame(frame)
+
+
+@pytest.mark.parametrize("example", [one for one in EXAMPLES if one.kind == "delivery"])
+def test_an_example_of_a_delivery_carries_frames(example: Example) -> None:
+    _check_body(example.value, webhooks.Delivery)
+    assert example.value["events"]
+    for frame in example.value["events"]:
+        _check_server_frame(frame)
 
 
 def _route(method: str, path: str) -> Route:

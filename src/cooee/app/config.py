@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from cooee.domain.limits import Limits, Rate
+from cooee.domain.webhooks import WebhookSettings
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
 
@@ -100,6 +101,10 @@ class LimitsConfig(Limits, frozen=True, forbid_unknown_fields=True):
     )
 
 
+class WebhooksConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True):
+    """How outgoing webhooks are sent, and where they may go."""
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the server tells of itself."""
 
@@ -116,6 +121,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: AccountsConfig = AccountsConfig()
     store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
     log: LogConfig = LogConfig()
 
 
@@ -284,6 +290,7 @@ def _check(config: Config) -> None:
     for key, networks in (
         ("server.trusted_proxies", config.server.trusted_proxies),
         ("limits.exempt", config.limits.exempt),
+        ("webhooks.allowed_networks", config.webhooks.allowed_networks),
     ):
         for network in networks:
             try:

@@ -6,6 +6,8 @@ from cooee.app.telemetry import Buckets, Value
 from cooee.gateway.counters import GatewayCounters, Histogram
 from cooee.gateway.websocket import Shared
 from cooee.protocol.codes import CloseCode
+from cooee.services.webhook_courier import WebhookCourier
+from cooee.workers.outgoing import OutgoingWebhooks
 
 
 def gateway_values(counters: GatewayCounters, *, draining: bool) -> Iterator[tuple[str, Value]]:
@@ -39,6 +41,19 @@ def connection_values(shared: Shared, slow_polls: int) -> Iterator[tuple[str, Va
     yield "cooee_bytes_received", float(counters.bytes_received)
     yield "cooee_bytes_sent", float(counters.bytes_sent)
     yield "cooee_writes", float(counters.writes)
+
+
+def webhook_values(outgoing: OutgoingWebhooks, courier: WebhookCourier) -> Iterator[tuple[str, Value]]:
+    """Yield what outgoing webhooks counted."""
+    yield "cooee_webhooks", float(len(outgoing))
+    yield "cooee_webhooks_in_flight", float(courier.counters.in_flight)
+    yield "cooee_webhook_queue_age_seconds", outgoing.oldest_s
+    yield "cooee_webhook_requests", float(courier.counters.sent)
+    yield "cooee_webhook_events", float(courier.counters.events)
+    yield "cooee_webhook_failures", {reason: float(count) for reason, count in courier.counters.failed.items()}
+    yield "cooee_webhook_dead_letters", float(outgoing.counters.dead)
+    yield "cooee_webhook_dead_letters_dropped", float(outgoing.counters.dropped)
+    yield "cooee_webhooks_disabled", float(outgoing.counters.disabled)
 
 
 def _buckets(histogram: Histogram) -> Buckets:

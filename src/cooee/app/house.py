@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from cooee.app.config import Config
+from cooee.app.gauges import webhook_values
 from cooee.app.ports import Ports
 from cooee.app.telemetry import LoopLag, Value
 from cooee.domain.errors import CooeeError
@@ -36,7 +37,11 @@ from cooee.services.sync_tokens import SyncTokens
 from cooee.services.to_device import Acquaintance, ToDeviceService
 from cooee.services.typing import TypingService
 from cooee.services.view_sources import ViewSources
+from cooee.services.webhook_courier import WebhookCourier
+from cooee.services.webhook_reader import WebhookReader
+from cooee.services.webhooks import WebhookParts, WebhookService
 from cooee.workers.fanout import Fanout
+from cooee.workers.outgoing import OutgoingPorts, OutgoingServices, OutgoingWebhooks
 from cooee.workers.sweeper import Sweeper
 from cooee.workers.wakeups import Wakeups
 
@@ -160,6 +165,20 @@ class House:
             config.server.server_id,
             overloaded=self.lag.overloaded,
         )
+        self.courier = WebhookCourier(ports.webhook_sender, clock, config.webhooks)
+        self.outgoing = OutgoingWebhooks(
+            OutgoingPorts(ports.webhooks, ports.accounts, ports.sessions, ports.router, clock),
+            OutgoingServices(self.devices, WebhookReader(self.sync, self.receipts, config.webhooks), self.courier),
+            config.webhooks,
+            config.server.server_id,
+        )
+        self.webhooks = WebhookService(
+            ports.webhooks,
+            WebhookParts(self.bots, self.devices, self.courier),
+            clock,
+            config.webhooks,
+            self.outgoing.changed,
+        )
         self.fanout = Fanout(ports.log, self.views, self.routes, self.wakeups, clock)
         self.sweeper = Sweeper(ports.retention, clock, config.store.sweep_interval_s, config.store.sweep_after_s)
         self._tasks: list[asyncio.Task[None]] = []
@@ -179,6 +198,7 @@ class House:
             self.own_conversations.run,
             self.presence.run,
             self.sweeper.run,
+            self.outgoing.run,
             self.lag.run,
             self._tend,
         ):
@@ -204,6 +224,7 @@ class House:
         yield "cooee_fanout_failures", float(self.fanout.failed)
         yield "cooee_routes_dropped", float(self.routes.dropped)
         yield "cooee_views", float(len(self.views))
+        yield from webhook_values(self.outgoing, self.courier)
 
     async def _tend(self) -> None:
         while True:

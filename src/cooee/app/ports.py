@@ -20,6 +20,7 @@ from cooee.ports.router import Router
 from cooee.ports.sessions import Sessions
 from cooee.ports.timeline import Timeline
 from cooee.ports.to_device import ToDevice
+from cooee.ports.webhook_sender import WebhookSender
 from cooee.ports.webhooks import Webhooks
 
 
@@ -57,11 +58,12 @@ class Store(Protocol):
 
 
 class Live(NamedTuple):
-    """The soft ports: what they hold may be lost at any moment."""
+    """The soft ports, which hold nothing that may not be lost at any moment, and the way out."""
 
     sessions: Sessions
     router: Router
     presence: Presence
+    webhook_sender: WebhookSender
 
 
 class Ports(NamedTuple):
@@ -84,6 +86,7 @@ class Ports(NamedTuple):
     sessions: Sessions
     router: Router
     presence: Presence
+    webhook_sender: WebhookSender
     clock: Clock
 
     @classmethod
@@ -107,5 +110,6 @@ class Ports(NamedTuple):
             sessions=live.sessions,
             router=live.router,
             presence=live.presence,
+            webhook_sender=live.webhook_sender,
             clock=clock,
         )

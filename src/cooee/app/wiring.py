@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.adapters.memory.clock import SystemClock
 from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
@@ -53,7 +54,8 @@ class Server:
         self.tls = tls
         self._store = store
         clock = SystemClock()
-        self._house = House(_ports(store, clock), config)
+        self._sender = HttpWebhookSender(config.webhooks)
+        self._house = House(_ports(store, clock, self._sender), config)
         self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
         self._telemetry = Telemetry([self._values, self._house.values, self._house.lag.values, self._store_values])
         settings = HttpSettings(config.server.public_url, config.server.allowed_origins, config.limits.http_body_bytes)
@@ -139,6 +141,7 @@ class Server:
             admin_socket(self._config).unlink(missing_ok=True)  # once, at the end
         await self._backups.aclose()
         await self._house.aclose()
+        await self._sender.aclose()
         await self._store.aclose()
 
     async def _drain_once(self) -> None:
@@ -164,6 +167,7 @@ class Server:
             accounts=house.accounts,
             bots=house.bots,
             incoming=house.incoming,
+            webhooks=house.webhooks,
             profiles=house.profiles,
             devices=house.devices,
             contacts=house.contacts,
@@ -241,7 +245,7 @@ async def open_offline(config: Config) -> AsyncIterator[AccountService]:
     """
     store = await _open_store(config)
     try:
-        house = House(_ports(store, SystemClock()), config)
+        house = House(_ports(store, SystemClock(), HttpWebhookSender(config.webhooks)), config)
         yield house.accounts
     finally:
         await store.aclose()
@@ -325,8 +329,8 @@ async def _open_store(config: Config) -> SqliteStore:
         raise StoreFailed(str(problem)) from problem
 
 
-def _ports(store: SqliteStore, clock: SystemClock) -> Ports:
-    return Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence()), clock)
+def _ports(store: SqliteStore, clock: SystemClock, sender: HttpWebhookSender) -> Ports:
+    return Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence(), sender), clock)
 
 
 def _gateway_services(house: House) -> GatewayServices:

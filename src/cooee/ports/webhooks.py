@@ -19,7 +19,8 @@ class Part(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """What one request brings, and how often that was tried. Times in ms; ``next_at`` 0: at once.
 
-    ``delivery_id`` stays the same over all attempts: receivers know by it what they have already.
+    ``delivery_id`` stays the same over all attempts: receivers know by it what they have already. ``settled``: it was
+    given up; only the device's watermark is still to be moved.
     """
 
     delivery_id: str
@@ -27,6 +28,7 @@ class Batch(msgspec.Struct, frozen=True):
     began_at: int
     attempts: int = 0
     next_at: int = 0
+    settled: bool = False
 
 
 class Webhook(msgspec.Struct, frozen=True):

@@ -146,6 +146,14 @@ class DeviceService:
         name, kind = clean_name(name, "the device's name", MAX_DEVICE_NAME), clean_name(kind, "the device's type", 32)
         return token, await self._new_device(user_id, name, kind, hash_token(token), scopes, expires_at)
 
+    async def attach(self, bot_id: str, kind: str) -> Device:
+        """Return a new device of a bot that no token opens: the server itself acts for it.
+
+        Raises:
+            CooeeError: ``not_found`` when there is no such account (any more).
+        """
+        return await self._new_device(bot_id, kind, kind, b"", frozenset())
+
     def spend_log_in(self, address: str, user_id: str) -> None:
         """Count an attempt to prove who one is; ``rate_limited`` when there were too many."""
         self._budgets.spend_for_address("log_ins_per_address", address)

@@ -40,6 +40,8 @@ _PARAMETERS = {
     "botId": "The userId of a bot.",
     "tokenId": "The id of one of the bot's tokens.",
     "hookId": "The id of an incoming webhook.",
+    "webhookId": "The id of an outgoing webhook; it is a deviceId of the bot.",
+    "letterId": "The id of a dead letter; it is the request's `webhook-id`.",
     "secret": "The secret of an incoming webhook.",
     "conversationId": "`dm:{a}:{b}` with the userIds in ascending order, or `group:{id}`.",
     "sequenceNumber": "The message's number in its conversation.",

@@ -18,6 +18,7 @@ from cooee.services.messages import Messages
 from cooee.services.profiles import ProfileService
 from cooee.services.receipts import Receipts
 from cooee.services.sync import Sync
+from cooee.services.webhooks import WebhookService
 
 Poll = Callable[[PollRequest, str, str], Awaitable[PollResponse]]
 """Carries frames by long polling: request, bearer token, the client's address."""
@@ -33,6 +34,7 @@ class HttpServices(msgspec.Struct, frozen=True):
     accounts: AccountService
     bots: BotService
     incoming: IncomingHooks
+    webhooks: WebhookService
     profiles: ProfileService
     devices: DeviceService
     contacts: ContactService

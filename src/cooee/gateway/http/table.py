@@ -1,6 +1,6 @@
 """The one table of everything that the public HTTP API offers; documents, checks and tests are made from it."""
 
-from cooee.gateway.http import accounts, bots, conversations, groups, incoming, server, users
+from cooee.gateway.http import accounts, bots, conversations, groups, incoming, server, users, webhooks
 from cooee.gateway.http.documents import document_routes
 from cooee.gateway.http.route import Route
 
@@ -11,6 +11,7 @@ ROUTES: tuple[Route, ...] = (
     *groups.ROUTES,
     *bots.ROUTES,
     *incoming.ROUTES,
+    *webhooks.ROUTES,
     *server.ROUTES,
     *document_routes(lambda: ROUTES),
 )

@@ -24,7 +24,11 @@ NEEDS = {
     Scope.CONTACTS: {
         *("searchUsers", "putContact", "deleteContact", "listContacts", "putBlock", "deleteBlock", "listBlocks"),
     },
-    Scope.WEBHOOKS: {"createIncomingHook", "listIncomingHooks", "rotateIncomingHook", "deleteIncomingHook"},
+    Scope.WEBHOOKS: {
+        *("createIncomingHook", "listIncomingHooks", "rotateIncomingHook", "deleteIncomingHook"),
+        *("createWebhook", "listWebhooks", "getWebhook", "patchWebhook", "deleteWebhook"),
+        *("testWebhook", "rotateWebhook", "listDeadLetters", "retryDeadLetter", "retryDeadLetters"),
+    },
     Scope.PERSON: {
         *("listDevices", "revokeDevice", "changePassword", "deleteAccount", "exportAccount", "newRecoveryCodes"),
         *("createBot", "listBots", "getBot", "patchBot", "deleteBot"),
@@ -34,7 +38,14 @@ NEEDS = {
 """A new route that takes a token must be put here on purpose."""
 
 GUARDED = {route.operation: route.needs for route in ROUTES if route.auth is Auth.DEVICE}
-NOWHERE = {"group": "group:nowhere", "device": "0123456789", "token": "x", "botToken": "0123456789", "hook": "hook_0"}
+NOWHERE = {
+    "group": "group:nowhere",
+    "device": "0123456789",
+    "token": "x",
+    "botToken": "0123456789",
+    "hook": "hook_0",
+    "webhook": "0123456789",
+}
 
 
 def test_every_route_says_what_it_needs() -> None:

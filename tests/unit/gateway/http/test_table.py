@@ -58,6 +58,16 @@ PROMISED = {
     "POST /v1/bots/{}/incoming/{}/rotate",
     "DELETE /v1/bots/{}/incoming/{}",
     "POST /v1/hooks/{}/{}",
+    "POST /v1/bots/{}/webhooks",
+    "GET /v1/bots/{}/webhooks",
+    "GET /v1/bots/{}/webhooks/{}",
+    "PATCH /v1/bots/{}/webhooks/{}",
+    "DELETE /v1/bots/{}/webhooks/{}",
+    "POST /v1/bots/{}/webhooks/{}/test",
+    "POST /v1/bots/{}/webhooks/{}/rotate",
+    "GET /v1/bots/{}/webhooks/{}/dead-letters",
+    "POST /v1/bots/{}/webhooks/{}/dead-letters/retry",
+    "POST /v1/bots/{}/webhooks/{}/dead-letters/{}/retry",
     "POST /v1/poll",
     "GET /healthz",
     "GET /readyz",
@@ -66,7 +76,7 @@ PROMISED = {
     "GET /v1/asyncapi.json",
     "GET /",
 }
-"""PROTOCOL.md §8, §11, §12 and §16, as far as accounts, messages, groups and bots go."""
+"""PROTOCOL.md §8, §11, §12, §16 and §17, as far as accounts, messages, groups and bots go."""
 
 OPEN = {
     "register",
