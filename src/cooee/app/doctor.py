@@ -167,12 +167,12 @@ def configuration(config: Config) -> Iterator[Finding]:
 def _exposure(config: Config) -> Iterator[Finding]:
     server = config.server
     public = urlsplit(server.public_url)
-    if not is_loopback(server.host) and not server.public_url:
+    if not is_loopback(server.host) and not server.public_url and not _encrypts(config):
         yield Finding(
             "configuration",
             "warning",
             f"it listens on {server.host} without TLS, and server.public_url is not set",
-            "put a proxy with TLS in front (deploy/), listen on 127.0.0.1, and set public_url",
+            "serve with --lan or --tls-cert, or put a proxy with TLS in front (deploy/), and set public_url",
         )
     if public.scheme == "http" and not is_loopback(public.hostname or ""):
         yield Finding(
@@ -192,7 +192,7 @@ def _exposure(config: Config) -> Iterator[Finding]:
 
 def _proxies(config: Config) -> Iterator[Finding]:
     server = config.server
-    if server.public_url.startswith("https:") and not server.trusted_proxies:
+    if server.public_url.startswith("https:") and not server.trusted_proxies and not _encrypts(config):
         yield Finding(
             "configuration",
             "warning",
@@ -226,9 +226,13 @@ def _weakness(config: Config) -> Iterator[Finding]:
         )
 
 
+def _encrypts(config: Config) -> bool:
+    return config.server.lan or bool(config.server.tls_cert)
+
+
 def _reached_from_elsewhere(config: Config) -> bool:
     public = urlsplit(config.server.public_url).hostname
-    return not is_loopback(config.server.host) or (public is not None and not is_loopback(public))
+    return config.server.lan or not is_loopback(config.server.host) or (public is not None and not is_loopback(public))
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ import click
 from cooee.app import doctor as checks
 from cooee.app.config import Config
 from cooee.app.doctor import Finding
+from cooee.app.tls.checkup import certificate
 from cooee.cli.admin_place import Place, pass_place
 from cooee.cli.admin_socket import AdminSocket, NobodyListens
 from cooee.cli.choices import json_option
@@ -56,6 +57,7 @@ def _findings(place: Place) -> Iterator[Finding]:
     config = place.config()
     folder = Path(config.server.data_dir)
     yield from checks.configuration(config)
+    yield from certificate(config.server)
     if not folder.is_dir():
         yield from checks.files(config, checks.file_limit(None))
         yield Finding("store", "warning", f"there is no data folder {folder}", "name it, or start the server once")
