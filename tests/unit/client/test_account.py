@@ -3,11 +3,14 @@
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cooee.client.account import ACCOUNT_NAME, StoreLock, load_account, make_folder, save_account
-from cooee.client.errors import StoreLocked, StoreMismatch, StoreUnusable
-from cooee.client.login import check_owner
+from cooee.client.api import Api
+from cooee.client.client import Client
+from cooee.client.errors import NotLoggedIn, StoreLocked, StoreMismatch, StoreUnusable
+from cooee.client.login import adopt_token, check_owner
 from cooee.client.model import Account
 
 ACCOUNT = Account("http://127.0.0.1:8080", "alice", "d1", "secret-token")
@@ -64,3 +67,33 @@ def test_a_store_of_somebody_else_is_refused(tmp_path: Path) -> None:
         check_owner(tmp_path, ACCOUNT, ACCOUNT.url, "bob")
     with pytest.raises(StoreMismatch, match="belongs to http"):
         check_owner(tmp_path, ACCOUNT, "https://chat.example.org", "alice")
+
+
+async def test_a_token_that_is_kept_elsewhere_is_known_by_its_digest_and_not_written(tmp_path: Path) -> None:
+    save_account(tmp_path, ACCOUNT.without_token())
+    assert b"secret-token" not in (tmp_path / ACCOUNT_NAME).read_bytes()
+    kept = load_account(tmp_path)
+    assert kept is not None
+    assert (kept.token, kept.logged_in) == ("", True)
+    assert kept.owns("secret-token")
+    assert not kept.owns("another")
+    assert not kept.owns("")
+    async with Api("http://127.0.0.1:9") as api:  # nobody is there to be asked
+        assert await adopt_token(api, tmp_path, "secret-token") == msgspec.structs.replace(kept, token="secret-token")
+    assert load_account(tmp_path) == kept
+
+
+async def test_a_store_without_its_token_says_how_to_give_it(tmp_path: Path) -> None:
+    save_account(tmp_path, ACCOUNT.without_token())
+    with pytest.raises(NotLoggedIn, match=r"Client\(token=…\)"):
+        async with Client(ACCOUNT.url, store=tmp_path, live=False):
+            pass
+    async with Client(ACCOUNT.url, store=tmp_path, token="secret-token", live=False) as client:
+        assert client.me == ACCOUNT.me
+
+
+def test_a_logged_out_account_owns_no_token() -> None:
+    out = Account(ACCOUNT.url, "alice", "d1", "")
+    assert not out.logged_in
+    assert not out.owns("")
+    assert out.without_token() == out
