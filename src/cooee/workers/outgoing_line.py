@@ -62,6 +62,7 @@ class WebhookLine:
         "_steady",
         "_store",
         "_unit",
+        "_waiting",
         "counters",
         "due",
         "ended",
@@ -92,6 +93,8 @@ class WebhookLine:
         self._letters: list[DeadLetter] | None = None
         """Dead letters to be tried once more, oldest last; None: to be looked up."""
         self._letters_turn = True
+        self._waiting = (0, 0.0)
+        """The wall time of the next attempt, and the monotonic time that it was when that was first looked at."""
 
     @property
     def is_waiting(self) -> bool:
@@ -160,10 +163,14 @@ class WebhookLine:
         return await self._attempt(batch)
 
     def _due(self, batch: Batch) -> float:
-        """Return when the next attempt is due; a wall clock that was set back makes nobody wait longer than the cap."""
-        longest = max(self._settings.retry_cap_s, self._settings.retry_after_cap_s)
-        wait_s = min((batch.next_at - self._clock.wall_ms()) / 1000, longest) if batch.next_at else 0.0
-        return self._clock.monotonic() + max(0.0, wait_s)
+        """Return when the next attempt is due; a wall clock that is set back makes nobody wait longer than the cap."""
+        if not batch.next_at:
+            return 0.0
+        if self._waiting[0] != batch.next_at:
+            longest = max(self._settings.retry_cap_s, self._settings.retry_after_cap_s)
+            wait_s = min((batch.next_at - self._clock.wall_ms()) / 1000, longest)
+            self._waiting = (batch.next_at, self._clock.monotonic() + wait_s)
+        return self._waiting[1]
 
     async def _begin(self, changes: dict[str, Any]) -> bool:
         """Make durable what is sent next, together with ``changes``; False when nothing is."""
