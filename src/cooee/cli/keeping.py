@@ -25,9 +25,9 @@ def keeper(invocation: Invocation, *, in_keyring: bool) -> Keep:
 
     def keep(account: Account) -> Account:
         invocation.settle()  # the keyring may want to say something
-        if not in_keyring or not vault.usable():
-            return account
         try:
+            if not in_keyring or not vault.usable():
+                return account
             vault.put(account)
         except VaultFailed as failure:
             invocation.note(f"The keyring does not take the token ({failure.message}): it is kept in a file.")

@@ -35,6 +35,10 @@ class VaultFailed(CliError):
         super().__init__(message, code="keyring")
 
 
+class NoVault(VaultFailed):
+    """There is no keyring here that may be trusted."""
+
+
 class Vault:
     """The system's keyring, asked only when a token is put into it, looked for, or dropped."""
 
@@ -51,12 +55,16 @@ class Vault:
         self._patience_s = patience_s
 
     def usable(self) -> bool:
-        """Tell whether there is a keyring that may be trusted with a token. Asks it nothing yet."""
+        """Tell whether there is a keyring that may be trusted with a token. Asks it nothing yet.
+
+        Raises:
+            VaultFailed: there may be one, but it cannot be loaded.
+        """
         if self.off:
             return False
         try:
             self._ask(_backend)
-        except VaultFailed:
+        except NoVault:
             return False
         return True
 
@@ -129,6 +137,8 @@ class Vault:
 
         threading.Thread(target=asking, daemon=True, name="cooee-keyring").start()
         answer, problem = self._answer(answers)
+        if isinstance(problem, NoVault):
+            raise problem
         if problem is not None:
             raise VaultFailed(_words(problem)) from None
         return answer  # type: ignore[return-value]  # None only where T has it
@@ -148,7 +158,7 @@ class Vault:
 
 
 def _backend() -> "KeyringBackend":
-    """Return the keyring that is used. Raises LookupError when there is none to be trusted."""
+    """Return the keyring that is used. Raises `NoVault` when there is none to be trusted."""
     import keyring  # noqa: PLC0415  # takes longer to import than most commands take to run
 
     chosen = keyring.get_keyring()
@@ -156,7 +166,7 @@ def _backend() -> "KeyringBackend":
         if _trusted(backend):
             found: KeyringBackend = backend
             return found
-    raise LookupError("there is no keyring that keeps secrets locked")
+    raise NoVault("there is no keyring that keeps secrets locked")
 
 
 def _trusted(backend: "KeyringBackend") -> bool:

@@ -107,6 +107,15 @@ def test_one_that_forgets_is_found_out() -> None:
         Vault({}).put(ALICE)
 
 
+def test_one_that_cannot_be_loaded_is_told_from_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> KeyringBackend:
+        raise ImportError("no module named there")
+
+    monkeypatch.setattr(keyring, "get_keyring", broken)
+    with pytest.raises(VaultFailed, match="no module named there"):
+        Vault({}).usable()
+
+
 def test_a_locked_one_is_named_with_what_to_do() -> None:
     keyring.set_keyring(LockedKeyring())
     with pytest.raises(VaultFailed, match="the collection is locked") as problem:
