@@ -15,6 +15,7 @@ from cooee.client.bots import BotsApi
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError
 from cooee.client.reasons import reason_of
 from cooee.client.trust import trusted
+from cooee.client.webhooks_api import WebhooksApi
 from cooee.domain.conversation import Role
 from cooee.protocol import frames, http
 
@@ -22,7 +23,7 @@ T = TypeVar("T")
 REQUEST_S = 30.0
 
 
-class Api(BotsApi):
+class Api(BotsApi, WebhooksApi):
     """The operations that ``token`` may use at ``url``; without a token only `register`, `log_in` and `recover`.
 
     Each raises `ServerError` for a refusal (`NotLoggedIn` for a refused token) and `ConnectionFailed` when the server
