@@ -157,9 +157,9 @@ class Names:
 
     async def learn_own_and_contacts(self) -> None:
         """Learn at once the names that are most likely needed."""
-        me = await _patiently(self._api.me)
-        self._known[me.user_id] = me.display_name
-        with suppress(ServerError):
+        with suppress(ServerError):  # a bot may have no right to it
+            me = await _patiently(self._api.me)
+            self._known[me.user_id] = me.display_name
             self._known |= {user.user_id: user.display_name for user in await _patiently(self._api.contacts)}
 
     async def of(self, user_id: str) -> str:
