@@ -13,6 +13,7 @@ _GROUPS = {
     ),
     "What the store knows": ("ConversationView", "HistoryPage", "Pending"),
     "HTTP operations": ("Api",),
+    "Bots": ("inbox", "verify_webhook", "WebhookNotVerified"),
     "Errors": (
         *("CooeeClientError", "ServerError", "NotLoggedIn", "ConnectionFailed", "SendFailed", "Stopped"),
         *("StoreError", "StoreLocked", "StoreMismatch", "StoreUnusable"),
@@ -34,7 +35,7 @@ def sdk_page() -> str:
     further = tuple(name for name in client.__all__ if name not in grouped)
     for title, names in {**_GROUPS, **({"Further names": further} if further else {})}.items():
         parts += [title, "-" * len(title), ""]
-        for name in names:
+        for name in (each for each in names if each in client.__all__):
             parts += [*_entry(name), ""]
     return "\n".join(parts)
 
