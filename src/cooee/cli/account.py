@@ -200,15 +200,17 @@ def whoami(invocation: Invocation, everybody: bool) -> None:
 
     async def asking(api: Api) -> None:
         me = await api.me()
-        device = next((device for device in await api.devices() if device.current), None)
+        session = await api.session()
         fields = {
             "profile": chosen.profile,
             "url": chosen.url,
             "userId": me.user_id,
             "displayName": me.display_name,
-            "deviceId": device.device_id if device else chosen.device_id,
-            "deviceName": device.name if device else None,
+            "deviceId": session.device_id,
+            "deviceName": session.device_name,
             "admin": me.admin,
+            "bot": session.bot,
+            "scopes": list(session.scopes),
             "tokenIn": place_of(account) if account is not None else "environment",
         }
         where = "in COOEE_TOKEN" if account is None else place_in_words(account, chosen.store)
@@ -216,7 +218,8 @@ def whoami(invocation: Invocation, everybody: bool) -> None:
         invocation.tell(
             {"type": "account", **fields},
             f"{me.user_id}{name} at {chosen.url}",
-            f"device {fields['deviceId']} ({safe(str(fields['deviceName']))}), profile {chosen.profile}",
+            f"device {session.device_id} ({safe(session.device_name)}), profile {chosen.profile}",
+            *((f"a bot's token, for {', '.join(session.scopes)}",) if session.bot else ()),
             f"the token is {where}",
         )
 

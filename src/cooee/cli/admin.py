@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from cooee.cli.admin_backup import backup, restore
+from cooee.cli.admin_bots import bots
 from cooee.cli.admin_doctor import doctor
 from cooee.cli.admin_place import Place, pass_place, running
 from cooee.cli.admin_socket import AdminSocket, NobodyListens, query
@@ -49,7 +50,7 @@ def admin(context: click.Context, data_dir: str | None, config_file: Path | None
     context.obj = Place(data_dir, config_file)
 
 
-for _command in (backup, restore, doctor):
+for _command in (backup, restore, doctor, bots):
     admin.add_command(_command)
 
 
@@ -78,7 +79,7 @@ def list_users(invocation: Invocation, place: Place) -> None:
             safe(user.display_name),
             clock(user.created_at, now) if user.created_at else "",
             clock(user.last_seen, now) if user.last_seen else "",
-            " ".join(name for name in ("admin", "disabled", "deleted") if getattr(user, name)),
+            " ".join(name for name in ("bot", "admin", "disabled", "deleted") if getattr(user, name)),
         )
         for user in found
     ]
@@ -104,7 +105,15 @@ async def _all_offline(accounts: AccountService) -> list[bodies.AdminUser]:
     while page := await accounts.page(after, _PAGE):
         found += [
             bodies.AdminUser(
-                one.user_id, one.display_name, one.created_at, one.last_seen, one.disabled, one.deleted, one.admin
+                one.user_id,
+                one.display_name,
+                one.created_at,
+                one.last_seen,
+                one.disabled,
+                one.deleted,
+                one.admin,
+                one.is_bot,
+                one.owner_id,
             )
             for one in page
         ]

@@ -33,6 +33,7 @@ _COMMANDS = {
     "delete": ("cooee.cli.conversations", "delete", "Delete a message for everyone."),
     "outbox": ("cooee.cli.outbox", "outbox", "List, retry and discard messages that were not sent."),
     "groups": ("cooee.cli.groups", "groups", "List, found and administer groups."),
+    "bots": ("cooee.cli.bots", "bots", "Make bots, give them tokens and incoming webhooks."),
     "contacts": ("cooee.cli.people", "contacts", "List, add and remove contacts."),
     "blocks": ("cooee.cli.people", "blocks", "List whom you block, block and unblock."),
     "users": ("cooee.cli.people", "users", "Find other users."),

@@ -192,6 +192,7 @@ def _tell_me(invocation: Invocation, me: http.Me) -> None:
         ("user", me.user_id),
         ("name", safe(me.display_name)),
         ("about", safe(me.about)),
+        *((("kind", "bot"),) if me.bot else ()),
         ("last seen", me.privacy.last_seen),
         ("read receipts", _on_off(me.privacy.read_receipts)),
         ("searchable", _on_off(me.privacy.searchable)),

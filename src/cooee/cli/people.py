@@ -116,7 +116,8 @@ def show(invocation: Invocation, user: str) -> None:
     user_id = checked_user(user)
     found = invocation.call(lambda api: api.user(user_id))
     about = (safe(found.about),) if found.about else ()
-    invocation.tell(record("user", found), f"{found.user_id} ({safe(found.display_name)})", *about)
+    bot = ", a bot" if found.bot else ""
+    invocation.tell(record("user", found), f"{found.user_id} ({safe(found.display_name)}){bot}", *about)
 
 
 @click.group(invoke_without_command=True)
@@ -164,9 +165,15 @@ def _show_users(invocation: Invocation, kind: str, found: Sequence[http.User]) -
     for user in found:
         invocation.tell(record(kind, user))
     rows = [
-        (user.user_id, "(deleted)" if user.deleted else safe(user.display_name), safe(user.about)) for user in found
+        (
+            user.user_id,
+            "(deleted)" if user.deleted else safe(user.display_name),
+            safe(user.about),
+            "bot" if user.bot else "",
+        )
+        for user in found
     ]
-    invocation.say(*table(invocation.look, ("USER", "NAME", "ABOUT"), rows))
+    invocation.say(*table(invocation.look, ("USER", "NAME", "ABOUT", ""), rows))
 
 
 def _each(

@@ -31,7 +31,8 @@ from cooee.client import (
     TickChanged,
 )
 from cooee.client.ledger import EventStream
-from cooee.domain.ids import uuid7
+from cooee.domain.ids import direct_conversation_id, is_user_id, uuid7
+from cooee.domain.scopes import Scope
 from cooee.protocol import frames
 
 _ORDER = ("sent", "delivered", "read")
@@ -181,6 +182,12 @@ def _text(words: tuple[str, ...]) -> str:
 
 
 async def _send(invocation: Invocation, chosen: Login, to: str, draft: Draft, wait: Wait) -> None:
+    if not chosen.user_id:
+        async with Api(chosen.url, chosen.token) as api:
+            session = await api.session()
+            if session.bot and Scope.MESSAGES_READ.value not in session.scopes:
+                await _by_api(invocation, api, (_id_of(to, session.user_id), session.user_id), draft, wait)
+                return
     client = Client(chosen.url, store=chosen.store, token=chosen.token)
     try:
         async with client:
@@ -188,7 +195,14 @@ async def _send(invocation: Invocation, chosen: Login, to: str, draft: Draft, wa
     except StoreLocked:
         # `cooee listen` runs with this account: its connection stays, and this message goes by HTTP
         async with Api(chosen.url, chosen.token) as api:
-            await _by_api(invocation, api, chosen, to, draft, wait)
+            await _by_api(invocation, api, await find_by_api(api, to, chosen.user_id), draft, wait)
+
+
+def _id_of(to: str, me: str) -> str:
+    """Return the conversation that ``to`` means to a bot that may not read which groups it is in."""
+    if not to.startswith(("dm:", "group:")) and not is_user_id(to):
+        raise usage(f"This token may not read the titles of groups; name {to!r} by its id: group:…")
+    return direct_conversation_id(me, to) if is_user_id(to) else to
 
 
 async def _by_client(invocation: Invocation, client: Client, to: str, draft: Draft, wait: Wait) -> None:
@@ -259,11 +273,11 @@ async def _message_id(api: Api, conversation_id: str, answered: str | None) -> s
     return found[0].message_id
 
 
-# --- beside a `cooee listen` of the same account
+# --- beside a `cooee listen` of the same account, or with a bot's token that opens no session
 
 
-async def _by_api(invocation: Invocation, api: Api, chosen: Login, to: str, draft: Draft, wait: Wait) -> None:
-    conversation_id, me = await find_by_api(api, to, chosen.user_id)
+async def _by_api(invocation: Invocation, api: Api, target: tuple[str, str], draft: Draft, wait: Wait) -> None:
+    conversation_id, me = target
     message = frames.Send(
         uuid7(time.time_ns() // 1_000_000, secrets.randbits(74)),
         "text",

@@ -29,6 +29,7 @@ from cooee.client.events import (
     ToDevice,
     Typing,
 )
+from cooee.client.inbox import inbox
 from cooee.client.login import log_in, register
 from cooee.client.model import Account, ConversationView, HistoryPage, Message, Pending
 from cooee.client.webhooks import WebhookNotVerified, verify_webhook
@@ -62,6 +63,7 @@ __all__ = [
     "ToDevice",
     "Typing",
     "WebhookNotVerified",
+    "inbox",
     "load_account",
     "log_in",
     "register",

@@ -193,6 +193,12 @@ class Api(BotsApi, WebhooksApi):
         """Send a message without a socket; the same ``client_message_id`` again is the same message."""
         return await self._call("POST", "/v1/messages", frames.Ack, message)
 
+    async def send_text(self, to: str, text: str, *, client_message_id: str) -> frames.Ack:
+        """Send a text to a user or a conversation without a socket; the same id again is the same message."""
+        content = msgspec.Raw(msgspec.json.encode(text))
+        user, conversation = (to, None) if ":" not in to else (None, to)
+        return await self.send_message(frames.Send(client_message_id, "text", content, conversation, user))
+
     async def delete_message(self, conversation_id: str, sequence_number: int) -> None:
         """Delete a message for everyone: an own one, or any as an admin of the group."""
         await self._do("DELETE", f"/v1/conversations/{_part(conversation_id)}/messages/{sequence_number}")

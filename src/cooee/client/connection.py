@@ -15,7 +15,7 @@ from cooee.client.errors import ConnectionFailed, ServerError, Stopped, StoreErr
 from cooee.client.events import ConnectionState
 from cooee.client.ledger import Ledger
 from cooee.client.live import Live
-from cooee.client.opening import Ending, Greeted, HelloRefused, Links, Opening, ending_of
+from cooee.client.opening import Ending, Greeted, HelloRefused, Links, Opening, ending_of, forbidden_ending
 from cooee.client.transport import (
     ABNORMAL,
     Transport,
@@ -152,6 +152,8 @@ class Connection:
         except ServerError as problem:
             if problem.code == ErrorCode.UNAUTHORIZED:
                 return ending_of(CloseCode.UNAUTHORIZED, problem.message)
+            if problem.code == ErrorCode.FORBIDDEN:
+                return forbidden_ending(problem.message)
             return Ending(problem.message, problem.retry_after_ms)
         except (ConnectionFailed, TransportUnreachable, TransportRefused, StoreError) as problem:
             return Ending(str(problem))

@@ -62,6 +62,11 @@ def ending_of(code: int, reason: str) -> Ending:
     return Ending(reason or f"the connection was closed ({code})")
 
 
+def forbidden_ending(reason: str) -> Ending:
+    """Return the ending for a token that is good, but not for a session: a bot's without ``messages:read``."""
+    return Ending(reason, stop=Stopped(CloseCode.UNAUTHORIZED, reason))
+
+
 class HelloRefused(Exception):
     """The server answered hello with a refusal."""
 
@@ -149,4 +154,6 @@ def _welcome(frame: frames.ServerFrame | None) -> frames.Welcome:
         raise TransportRefused("something else than a welcome came")
     if frame.code == ErrorCode.UNAUTHORIZED:
         raise HelloRefused(ending_of(CloseCode.UNAUTHORIZED, frame.message))
+    if frame.code == ErrorCode.FORBIDDEN:
+        raise HelloRefused(forbidden_ending(frame.message))
     raise HelloRefused(Ending(frame.message, frame.retry_after_ms))

@@ -13,7 +13,7 @@ import pytest
 from cooee.cli import errors, records
 from cooee.cli.main import cli
 from cooee.client import ConnectionState, Message, MessageDeleted, Pending, Presence, TickChanged, Typing
-from cooee.protocol import admin, http
+from cooee.protocol import admin, bots, http
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "cli.md").read_text("utf-8")
@@ -103,6 +103,9 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "profile": http.Me,
     "admin_user": admin.AdminUser,
     "registration_invite": admin.RegistrationInvite,
+    "bot": bots.Bot,
+    "bot_token": bots.NewBotToken,
+    "incoming_hook": bots.NewIncomingHook,
 }
 
 
