@@ -33,7 +33,7 @@ FAST = {
 }
 """Settings of every server under test: cheap password hashes, and no rate limit unless a test is about it."""
 
-_ADDRESS = re.compile(r"Cooee listens on (http://\S+)")
+_ADDRESS = re.compile(r"Cooee listens on (https?://\S+)")
 _TRACEBACK = "Traceback (most recent call last)"
 
 

@@ -36,6 +36,9 @@ def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path)
         ("[limits]\nexempt = ['nowhere']", "limits.exempt"),
         ("[accounts]\nregistration = 'maybe'", "accounts.registration"),
         ("[store]\ndedup_days = 3", "store.dedup_days"),
+        ("[server]\ntls_cert = 'a.pem'", "server.tls_key"),
+        ("[server]\ntls_key = 'a.key'", "server.tls_cert"),
+        ("[server]\nlan = true\ntls_cert = 'a.pem'\ntls_key = 'a.key'", "server.lan"),
         ("not toml", "TOML"),
     ],
 )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
 from starlette.types import ASGIApp
 
 from cooee.app.config import ServerConfig
@@ -64,7 +65,7 @@ class Tls:
         if self.lan is None:
             return None
         authority = self.lan.authority
-        name = str(authority.subject.rfc4514_string()).partition(",")[0].removeprefix("CN=")
+        name = str(authority.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
         der = authority.public_bytes(serialization.Encoding.DER)
         return TrustMaterial(name, der, certificate_pem(authority), fingerprint(authority))
 
