@@ -31,18 +31,18 @@ def webhooks() -> None:
 
 @webhooks.command()
 @BOT
-@click.argument("url")
+@click.argument("target", metavar="URL")
 @EVENT
 @account_options
 @pass_invocation
-def create(invocation: Invocation, bot: str, url: str, events: tuple[Event, ...]) -> None:
+def create(invocation: Invocation, bot: str, target: str, events: tuple[Event, ...]) -> None:
     """Send what comes for BOT from now on to URL; messages of others, without --event.
 
     \b
     Example: cooee bots webhooks create echo https://bridge.example.org/cooee
     """  # noqa: D301  # click needs the character itself
     bot_id = checked_user(bot)
-    made = invocation.call(lambda api: api.create_webhook(bot_id, url, events or ("message",)))
+    made = invocation.call(lambda api: api.create_webhook(bot_id, target, events or ("message",)))
     invocation.note(f"Made the webhook {made.webhook_id}.")
     _tell_secret(invocation, made)
 
@@ -81,20 +81,20 @@ def show(invocation: Invocation, bot: str, webhook: str) -> None:
 @webhooks.command()
 @BOT
 @WEBHOOK
-@click.option("--url", metavar="URL", help="Send to URL from now on.")
+@click.option("--target", metavar="URL", help="Send to URL from now on.")
 @EVENT
 @click.option("--enable/--disable", "enabled", default=None, help="Go on where it ended; send nothing for now.")
 @account_options
 @pass_invocation
 def update(
-    invocation: Invocation, bot: str, webhook: str, url: str | None, events: tuple[Event, ...], enabled: bool | None
+    invocation: Invocation, bot: str, webhook: str, target: str | None, events: tuple[Event, ...], enabled: bool | None
 ) -> None:
     """Change a webhook; what failed is tried again at once."""
     bot_id = checked_user(bot)
-    if url is None and not events and enabled is None:
-        raise click.UsageError("Say what to change: --url, --event, --enable or --disable.")
+    if target is None and not events and enabled is None:
+        raise click.UsageError("Say what to change: --target, --event, --enable or --disable.")
     changed = invocation.call(
-        lambda api: api.update_webhook(bot_id, webhook, url=url, events=events or None, enabled=enabled)
+        lambda api: api.update_webhook(bot_id, webhook, url=target, events=events or None, enabled=enabled)
     )
     invocation.tell(record("webhook", changed), f"Changed {changed.webhook_id}: it is {_state(changed)}.")
 
