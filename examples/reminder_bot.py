@@ -39,11 +39,10 @@ async def remind(bot: Client, db: sqlite3.Connection) -> None:
 
 async def main(server: str = "http://127.0.0.1:8080", folder: str = "reminder-bot") -> None:
     """Take orders and remind, until Ctrl-C."""
-    async with Client(server, store=folder, token=os.environ["COOEE_TOKEN"]) as bot, asyncio.TaskGroup() as tasks:
+    async with Client(server, store=folder, token=os.environ["COOEE_TOKEN"]) as bot:
         db = sqlite3.connect(f"{folder}/reminders.db", isolation_level=None)  # each change is durable at once
         db.execute("CREATE TABLE IF NOT EXISTS reminder (message_id PRIMARY KEY, conversation_id, due, text)")
-        tasks.create_task(take_orders(bot, db))
-        tasks.create_task(remind(bot, db))
+        await asyncio.gather(take_orders(bot, db), remind(bot, db))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What others wrote, once each and over restarts: for programs that do something about every message."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from cooee.client.client import Client
 from cooee.client.model import ConversationView, Message
@@ -8,7 +8,7 @@ from cooee.client.model import ConversationView, Message
 _PAGE = 200
 
 
-async def inbox(client: Client) -> AsyncIterator[Message]:
+async def inbox(client: Client) -> AsyncGenerator[Message, None]:
     """Yield what others write, first what is unread from before; in order within a conversation, without end.
 
     A message is marked as read when the next one is asked for. So one that a program died over comes again after a
