@@ -84,3 +84,11 @@ def test_what_is_shown_can_be_loaded_again(tmp_path: Path) -> None:
 def test_every_setting_is_documented() -> None:
     undocumented = [setting.key for setting in config.settings() if len(setting.description) < 10]
     assert undocumented == []
+
+
+@pytest.mark.parametrize("key", ["server.trusted_proxies", "limits.exempt", "webhooks.allowed_networks"])
+def test_what_is_no_network_is_named(tmp_path: Path, key: str) -> None:
+    section, _, name = key.partition(".")
+    with pytest.raises(config.ConfigError, match=f"{key}: 'everywhere' is not a network"):
+        load(tmp_path, f'[{section}]\n{name} = ["everywhere"]')
+    load(tmp_path, f'[{section}]\n{name} = ["10.0.0.0/8", "fd00::/8"]')
