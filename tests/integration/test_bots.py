@@ -4,13 +4,16 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from cooee.client import Client, ClientSettings, Stopped
+from tests.integration.cafe import Cafe
 from tests.integration.harness import ServerProcess
+from tests.integration.people import new_user
 from tests.integration.terminals import Shell, a_name
 
 SETTINGS = {"LOG_LEVEL": "debug"}
@@ -136,3 +139,42 @@ def test_the_operator_makes_bots_and_disables_them_with_their_owner(shell: Shell
     (known,) = shell.json("admin", *at, "bots", "tokens", "list", bot)
     shell("admin", *at, "bots", "tokens", "revoke", bot, known["tokenId"])
     shell("whoami", COOEE_TOKEN=token, code=NOT_LOGGED_IN)
+
+
+def test_what_was_answered_survives_a_kill(new_server: Callable[..., ServerProcess], tmp_path: Path) -> None:
+    """A bot, a token, a webhook; a token that was revoked, and a webhook that was turned: each killed right after."""
+    server = new_server()
+    shell = Shell(tmp_path / "home", server.url)
+    alice = shell.register("alice")
+    bot, token = make_bot(shell)
+    server.kill9()
+    server.start()
+    shell("send", alice, "still here", COOEE_TOKEN=token)
+    (made,) = shell.json("bots", "incoming", "create", bot, alice)
+    server.kill9()
+    server.start()
+    assert post(made["url"], "posted") == 200
+    (turned,) = shell.json("bots", "incoming", "rotate", bot, made["hookId"])
+    (known,) = shell.json("bots", "tokens", "list", bot)
+    shell("bots", "tokens", "revoke", bot, known["tokenId"])
+    server.kill9()
+    server.start()
+    shell("whoami", COOEE_TOKEN=token, code=NOT_LOGGED_IN)
+    assert (post(made["url"], "former"), post(turned["url"], "present")) == (404, 200)
+    shell("bots", "delete", bot, "--yes")
+    server.kill9()
+    server.start()
+    assert post(turned["url"], "nobody") == 404
+    assert shell.json("bots") == []
+    texts = [one["text"] for one in shell.json("history", f"dm:{min(alice, bot)}:{max(alice, bot)}")]
+    assert texts == ["still here", "posted", "present"]
+
+
+async def test_the_full_screen_client_says_that_it_is_a_bot(server: ServerProcess, cafe: Cafe) -> None:
+    alice = await cafe.sits(server.url, await new_user(server.url, "alice"))
+    helper = a_name("helper")
+    await alice.app.session.client.api.create_bot(helper)
+    await alice.opens(helper)
+    await alice.sees(f"{helper}  bot")
+    await alice.press("ctrl+o")
+    await alice.sees(f"@{helper}, a bot")

@@ -133,6 +133,7 @@ class ChatApp(App[None]):
         self._seen = 0
         await self.session.open(chat)
         self.run_worker(self.session.older(), group="older")
+        self.run_worker(self.session.learn_peer(), group="peer")
         self.right.write(self.book.drafts.get(chat, ""))
         self.screen.add_class("-chat")
         self.right.composer.focus()

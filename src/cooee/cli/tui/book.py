@@ -30,6 +30,9 @@ class Book:
         self.views: dict[str, ConversationView] = {}
         self.drafts = {chat: text for chat, text in (drafts or {}).items() if text}
         self.presence: dict[str, Presence] = {}
+        self.bots: set[str] = set()
+        """Those of whom it is known that a program stands behind them."""
+
         self.connection = ConnectionState("connecting")
         self.loaded = False
         self.changes = 0

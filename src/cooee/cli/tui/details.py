@@ -81,7 +81,7 @@ class MessageDetails(Dialog[None]):
 def person_text(book: Book, conversation_id: str, user: http.User | None, now: datetime) -> str:
     """Return what is known of the other one of a direct chat."""
     peer = book.peer(conversation_id)
-    lines = [f"@{peer}"]
+    lines = [f"@{peer}, a bot" if user is not None and user.bot else f"@{peer}"]
     if user is not None and user.about:
         lines.append(one_line(user.about, 500))
     presence = book.presence.get(peer)

@@ -31,10 +31,11 @@ def empty_list(book: Book, *, archived: bool) -> str:
 
 
 def chat_line(book: Book, chat: str) -> Line:
-    """Return the name of a chat, and the userId where that is another: a name can be chosen, a userId cannot."""
+    """Return the name of a chat, the userId where that is another (a name can be chosen), and whether it is a bot."""
     peer, name = book.peer(chat), book.name(chat)
     handle = f"  @{peer}" if peer and peer not in (name, book.me) else ""
-    return Span(name, bold=True), Span(handle, "muted")
+    kind = (Span("  bot", "accent"),) if peer in book.bots else ()
+    return Span(name, bold=True), Span(handle, "muted"), *kind
 
 
 def chat_state(book: Book, chat: str, now: datetime) -> Line:

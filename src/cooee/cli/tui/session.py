@@ -6,7 +6,7 @@ Knows no widget. ``changed`` is called whenever something to be seen has changed
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 
 from cooee.cli.tui.book import Book
@@ -56,6 +56,7 @@ class Session:
         self._fetching = False
         self._seen: dict[str, int] = {}
         self._peeked: set[str] = set()
+        self._learned: set[str] = set()
         self._watched: set[str] = set()
         self._typing_told = 0.0
 
@@ -293,6 +294,17 @@ class Session:
         if wanted != self._watched:
             self._watched = wanted
             await self.client.watch_presence(sorted(wanted))
+
+    async def learn_peer(self) -> None:
+        """Ask once whether the other one of the open direct chat is a bot."""
+        peer = self.book.peer(self.chat) if self.chat else ""
+        if not peer or peer == self.book.me or peer in self._learned or self.book.connection.state != "online":
+            return
+        self._learned.add(peer)
+        with suppress(CooeeClientError):
+            if (await self.client.api.user(peer)).bot:
+                self.book.bots.add(peer)
+                self.changed()
 
     async def peek(self, conversation_ids: Iterable[str]) -> None:
         """Load the last message of conversations that a new device knows only by name."""

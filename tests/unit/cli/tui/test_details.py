@@ -47,6 +47,7 @@ def test_a_member_can_be_dealt_with_as_the_roles_allow() -> None:
 def test_a_person_is_described() -> None:
     book = Book("alice")
     assert "not told" in person_text(book, DIRECT, None, NOW)
+    assert person_text(book, DIRECT, http.User("bob", "Bob", bot=True), NOW).startswith("@bob, a bot\n")
     book.take(Presence("bob", "offline", ms(NOW) - 3_600_000))
     told = person_text(book, DIRECT, http.User("bob", "Bob", "sings\x1b[31m"), NOW)
     assert told.splitlines() == ["@bob", "sings\\x1b[31m", "last seen today at 11:00"]

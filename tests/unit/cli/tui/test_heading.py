@@ -26,6 +26,8 @@ def test_a_name_that_was_chosen_has_the_userid_beside_it() -> None:
     assert said(heading.chat_line(book, DIRECT)) == "Alice's bank  @bob"
     assert said(heading.chat_line(book, "dm:alice:carol")) == "carol"
     assert said(heading.chat_line(book, "dm:alice:alice")) == "Notes to self"
+    book.bots.add("bob")
+    assert said(heading.chat_line(book, DIRECT)) == "Alice's bank  @bob  bot"
 
 
 def test_who_is_there_types_or_was_there() -> None:
