@@ -16,6 +16,8 @@ from cooee.services.receipts import Receipts
 from cooee.services.sync import Sync
 
 _PAGE = 64
+MAX_PARTS = 100
+"""Conversations of one request; also how many pages are read in vain before the watermark is moved."""
 _GONE = frozenset({ErrorCode.NOT_A_MEMBER, ErrorCode.NOT_FOUND, ErrorCode.FORBIDDEN, ErrorCode.BAD_FRAME})
 
 
@@ -59,14 +61,19 @@ class WebhookReader:
         parts: list[Part] = []
         events: list[bytes] = []
         room = self._settings.batch_bytes
-        while backlog.missed and len(events) < self._settings.batch_events and room > 0:
+        for _ in range(MAX_PARTS):
+            if not backlog.missed or len(events) >= self._settings.batch_events or room <= 0:
+                break
             one = backlog.missed[0]
             part, found = await self._read(
                 webhook, one, self._settings.batch_events - len(events), room, any_=not events
             )
             if part is None:  # the next event does not fit any more
                 break
-            parts.append(part)
+            if parts and parts[-1].conversation_id == part.conversation_id:
+                parts[-1] = Part(part.conversation_id, parts[-1].first, part.last)
+            else:
+                parts.append(part)
             events += found
             room -= sum(map(len, found))
             backlog.missed.popleft()
@@ -138,8 +145,10 @@ class WebhookReader:
             if refusal.code not in _GONE:
                 raise
             return Part(one.conversation_id, first, last), found
-        if not page.complete and page.covered_through > one.received:
+        if not page.complete:
             last = min(last, page.covered_through)
+            if last < first:
+                return None, found
         passed = one.received
         for message, frame in zip(page.messages, await self._sync.page_frames(webhook.ref, page), strict=True):
             if message.sequence_number > last:

@@ -212,6 +212,17 @@ async def test_the_filter_says_what_is_told_and_passes_the_rest(scene: Scene) ->
         assert await scene.received(each.ref, group.conversation_id) == 3
 
 
+async def test_much_that_is_not_wanted_is_passed_in_pieces(scene: Scene) -> None:
+    made = await scene.webhook("system")
+    await scene.say(*map(str, range(300)))
+    assert await scene.look() == []
+    assert await scene.received(made.ref) == 300
+    group, _ = await scene.house.groups.create(scene.alice, "Tea", ("echo",))
+    (sent,) = await scene.look()
+    assert sent.json["events"][0]["content"]["event"] == "group_created"
+    assert await scene.received(made.ref, group.conversation_id) == 1
+
+
 async def test_who_was_removed_from_a_group_is_told_no_more_of_it(scene: Scene) -> None:
     await scene.webhook()
     group, _ = await scene.house.groups.create(scene.alice, "Tea", ("echo",))
