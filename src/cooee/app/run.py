@@ -69,6 +69,8 @@ async def _serve(config: Config) -> None:
             await _start(server, config)
         except StoreFailed as problem:
             raise StartFailed(str(problem)) from None
+        if server.tls is None:
+            _warn_of_plain_http(config)
         _greet(config, server, folder, fresh=fresh)
         garbage = GarbageCollection()
         garbage.begin()
@@ -162,8 +164,6 @@ def _greet(config: Config, server: Server, folder: Path, *, fresh: bool) -> None
     else:
         _say("Registration is closed; create accounts with:  cooee admin users create alice")
     _tell_lan(server)
-    if server.tls is None:
-        _warn_of_plain_http(config)
     _say("Stop with Ctrl-C.")
 
 

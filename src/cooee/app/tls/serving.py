@@ -77,7 +77,8 @@ class Tls:
             known = [str(address) for address in self.lan.addresses]
             hosts = [reached] if reached in known else known or ["localhost"]
         else:
-            hosts = sorted(name for name in self.keeper.loaded.names if not name.startswith("*"))
+            named = [name for name in self.keeper.loaded.names if not name.startswith("*")]
+            hosts = sorted(named, key=lambda name: (":" in name or name.rpartition(".")[2].isdigit(), name))
         return url_of("https", hosts[0], self.port) if hosts else ""
 
     def _origins(self) -> Origins:

@@ -54,6 +54,9 @@ def test_with_an_own_certificate_it_is_the_first_name_in_it(tmp_path: Path) -> N
     assert own(tmp_path, "b.local", "a.local").https_url("192.168.1.5") == "https://a.local"
     assert own(tmp_path, "a.local", port=9443).https_url("") == "https://a.local:9443"
     assert own(tmp_path, "*.local").https_url("") == ""
+    pair = write_pair(tmp_path, addresses=("10.0.0.1", "fd00::1"), names=("b.local",))
+    server = ServerConfig(tls_cert=str(pair.certificate), tls_key=str(pair.key), port=443)
+    assert Tls(server).https_url("") == "https://b.local"
 
 
 def test_the_public_url_goes_before(tmp_path: Path) -> None:
