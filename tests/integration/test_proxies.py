@@ -138,6 +138,28 @@ async def test_what_is_not_for_the_world_is_not_there(front: Front) -> None:
         assert answer.headers["location"].startswith("https://")
 
 
+async def test_the_address_of_an_incoming_webhook_stands_in_no_log(front: Front) -> None:
+    """Its path is its secret; what else is asked for is logged as before."""
+    wire = front.wire()
+    alice = await front.person("alice", wire)
+    await alice("POST", "/v1/bots", {"userId": "echo"})
+    body = {"name": "ci", "conversationId": "dm:alice:echo"}
+    path = (await alice("POST", "/v1/bots/echo/incoming", body))["path"]
+    await Http(wire)("POST", path, {"text": "the build is green"})
+    if front.proxy.name != "caddy":  # which names a request that failed, unless it is told not to
+        await asyncio.to_thread(front.server.stop)
+        async with wire.client.post(front.proxy.url + path, json={"text": "nobody is there"}) as answer:
+            assert answer.status in (502, 503)
+    await wire.aclose()
+    front.proxy.stop()
+    written = front.proxy.output + "".join(
+        file.read_text("utf-8", "replace") for file in front.proxy.folder.rglob("*") if file.is_file()
+    )
+    assert path.rpartition("/")[2] not in written + front.server.output
+    if front.proxy.name != "caddy":  # which logs no requests unless told to
+        assert "/v1/bots/echo/incoming" in written
+
+
 async def test_pages_of_other_origins_are_refused(front: Front) -> None:
     wire = front.wire()
     url = front.proxy.url.replace("https:", "wss:") + "/v1/ws"

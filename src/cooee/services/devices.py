@@ -368,4 +368,5 @@ class DeviceService:
         """The tokens of these devices are no longer good: nobody goes on with them."""
         self.forget_users({ref.user_id for ref in refs})
         for ref in refs:
+            self._expiring.pop(ref, None)
             self._routes.close_device(ref, CloseCode.UNAUTHORIZED, "logged out or revoked")
