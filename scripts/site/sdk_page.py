@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator
 
 from cooee import client
+from cooee.client.calls import Calls
 
 _GROUPS = {
     "The client": ("Client", "ClientSettings", "register", "log_in", "load_account", "Account"),
@@ -49,5 +50,7 @@ def _entry(name: str) -> Iterator[str]:
     yield "   :members:"
     yield "   :undoc-members:"
     yield "   :member-order: bysource"
+    if issubclass(found, Calls):  # its operations stand in groups, which are its bases
+        yield "   :inherited-members: Calls"
     if issubclass(found, Exception):
         yield "   :show-inheritance:"

@@ -1,7 +1,8 @@
 """What a group of operations asks of the `Api` that it is a part of (PROTOCOL.md §11)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -9,9 +10,10 @@ import msgspec
 T = TypeVar("T")
 
 
-class Calls(Protocol):
+class Calls(ABC):
     """One request and its answer; refusals are raised as `Api` says."""
 
+    @abstractmethod
     async def _call(
         self,
         method: str,
@@ -21,15 +23,14 @@ class Calls(Protocol):
         params: dict[str, str] | None = None,
     ) -> T:
         """Return the answer to one request."""
-        ...
 
+    @abstractmethod
     async def _do(self, method: str, path: str, body: msgspec.Struct | None = None) -> None:
         """Make a request whose answer has no content."""
-        ...
 
+    @abstractmethod
     async def _all(self, path: str, item_type: type[T], query: dict[str, str] | None = None) -> Sequence[T]:
         """Return all items of a list, page by page."""
-        ...
 
 
 def part(text: str) -> str:
