@@ -1,7 +1,9 @@
 """The beginning of a session, from its hello to its welcome, and its end in all registries."""
 
+import asyncio
 import logging
 import secrets
+from itertools import islice
 from sys import intern
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from cooee.gateway.session import Session
 
 _REPLACED = "replaced by another connection of this device"
+ENDINGS = 32
+"""Ended sessions that leave the registries at the same time."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +52,23 @@ async def open_session(session: "Session", hello: Hello) -> None:
         _log.exception("a session could not be opened")
         session.shared.counters.internal_errors += 1
         session.close(CloseCode.INTERNAL, "the server failed")
+
+
+def end_soon(shared: Shared, device: DeviceRef, connection_id: str) -> None:
+    """Have `end_session` run. When thousands end at once, a few go at a time: the living must not wait for them."""
+    shared.endings.append((device, connection_id))
+    if len(shared.endings) == 1:
+        shared.spawn(_end_all(shared))
+
+
+async def _end_all(shared: Shared) -> None:
+    endings = shared.endings
+    while endings:
+        some = list(islice(endings, ENDINGS))
+        await asyncio.gather(*(end_session(shared, *ended) for ended in some), return_exceptions=True)
+        for _ in some:
+            endings.popleft()
+        await asyncio.sleep(0)  # whatever has come meanwhile is served first
 
 
 async def end_session(shared: Shared, device: DeviceRef, connection_id: str) -> None:

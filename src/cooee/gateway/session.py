@@ -359,4 +359,4 @@ class Session:
         self.early = self.catching = None
         if former is _LIVE:
             self.shared.sessions.remove(self)
-            self.shared.spawn(opening.end_session(self.shared, self.device, self.connection_id))
+            opening.end_soon(self.shared, self.device, self.connection_id)

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import Limits
 from cooee.domain.ratelimit import TokenBucket
 from cooee.domain.scopes import Scope
@@ -52,6 +54,8 @@ class Shared:
         self.subscribe_bucket = TokenBucket.of(limits.presence_subscribes)
         self.reads = asyncio.Semaphore(READS)
         self.hand_over = HandOver(services.push_queue, clock, self.spawn)
+        self.endings: deque[tuple[DeviceRef, str]] = deque()
+        """Sessions that have ended and still stand in the registries: device and connectionId."""
         self.in_flight = 0
         """Messages that were taken and not answered yet."""
         self.draining = False
