@@ -41,8 +41,8 @@ end. No public authority vouches for a machine at home, so this server has an au
 <b>{name}</b>. Each device has to be told once that you trust it.</p>
 
 <h2>1. Compare</h2>
-<p>This page came unencrypted, so look whether it is the right one. The terminal in which the server was started shows
-the same fingerprint (SHA-256). Your device shows it, too, before it installs anything. If they differ, stop.</p>
+<p>By plain http somebody else could have sent this page. So look whether the terminal in which the server was started
+shows the same fingerprint (SHA-256). Your device shows it, too, before it installs anything. If they differ, stop.</p>
 <p class="print">{fingerprint}</p>
 
 <h2>2. Install, on your system</h2>
