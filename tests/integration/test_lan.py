@@ -6,6 +6,7 @@ The network is this machine's own address beside loopback: what comes to it come
 import asyncio
 import hashlib
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -261,6 +262,34 @@ def fresh(tmp_path: Path) -> Iterator[ServerProcess]:
     """A local network's server of the test's own."""
     with ServerProcess(tmp_path / "server", SETTINGS) as server:
         yield server
+
+
+def test_a_machine_that_moves_tells_its_new_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in the certificate then, and nobody has to trust anything anew."""
+    places = tmp_path / "addresses"
+    places.write_text("192.168.7.7")
+    monkeypatch.setenv("MOVING_ADDRESSES", str(places))
+    with ServerProcess(tmp_path / "server", SETTINGS, program=("-m", "tests.integration.moving")) as server:
+        port = int(_wait_for(server, r"https://192\.168\.7\.7:(\d+)\n"))
+        authority = (server.data / "lan-ca.pem").read_text()
+        certificate = (server.data / "lan-server.pem").read_bytes()
+        places.write_text("192.168.8.8 fd00::8")
+        _wait_for(server, rf"(https://192\.168\.8\.8:{port})\n")
+        _wait_for(server, rf"(https://\[fd00::8\]:{port})\n")
+        assert (server.data / "lan-server.pem").read_bytes() != certificate
+        context = ssl.create_default_context(cadata=authority)
+        with context.wrap_socket(
+            socket.create_connection(("127.0.0.1", port), PATIENCE_S), server_hostname="192.168.8.8"
+        ) as tls:
+            assert tls.version() == "TLSv1.3"
+
+
+def _wait_for(server: ServerProcess, pattern: str) -> str:
+    deadline = time.monotonic() + PATIENCE_S
+    while (match := re.search(pattern, server.out.read_text("utf-8"))) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return match[1]
 
 
 async def test_the_authority_stays_and_the_backup_has_it(fresh: ServerProcess, tmp_path: Path) -> None:

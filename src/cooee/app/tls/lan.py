@@ -55,6 +55,8 @@ class LocalNetwork:
         self.pair = Pair(folder / LEAF.certificate, folder / LEAF.key)
         self._authority = self._read_authority() or self._make_authority()
         self._reached: tuple[Address, ...] = ()
+        self.public: tuple[Address, ...] = ()
+        """Public addresses of IPv4 at the last `renew`; those of IPv6 are behind a firewall in most homes."""
 
     @property
     def authority(self) -> x509.Certificate:
@@ -79,7 +81,9 @@ class LocalNetwork:
         Raises:
             CertificateFailed: it cannot be signed or written.
         """
-        self._reached = tuple(each for each in self._addresses() if may_vouch_for(self.authority, str(each)))
+        own = self._addresses()
+        self._reached = tuple(each for each in own if may_vouch_for(self.authority, str(each)))
+        self.public = tuple(each for each in own if each.version == 4 and each not in self._reached)
         wanted = {*self.names, *_LOOPBACK, *map(str, self._reached)}
         if self._is_good(wanted):
             return

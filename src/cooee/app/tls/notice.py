@@ -18,6 +18,8 @@ def lan_notice(tls: Tls, plain_port: int, *, with_code: bool) -> Iterator[str]:
     """Yield the lines that tell how to reach the server from this network. ``with_code``: this is a terminal."""
     if tls.lan is None:
         return
+    for public in tls.lan.public:
+        yield f"Warning: {public} is a public address. Without a firewall the whole internet reaches this server."
     addresses = [str(address) for address in tls.lan.addresses]
     if not addresses:
         yield "This machine has no address in a private network now; it is looked for again."

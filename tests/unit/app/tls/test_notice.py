@@ -37,6 +37,15 @@ def test_a_machine_without_a_network_says_so(tmp_path: Path) -> None:
     assert "no address" in line
 
 
+def test_a_public_address_is_warned_of(tmp_path: Path) -> None:
+    lines = list(lan_notice(network(tmp_path, "192.168.1.5", "8.8.8.8", "2a00::1"), 8080, with_code=False))
+    assert lines[0] == (
+        "Warning: 8.8.8.8 is a public address. Without a firewall the whole internet reaches this server."
+    )
+    assert "2a00" not in "".join(lines)
+    assert [line for line in lines[1:] if "8.8.8.8" in line] == []
+
+
 def test_without_a_local_network_nothing_is_told(tmp_path: Path) -> None:
     pair = write_pair(tmp_path)
     tls = Tls(ServerConfig(tls_cert=str(pair.certificate), tls_key=str(pair.key)))
