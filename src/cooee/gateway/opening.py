@@ -64,11 +64,11 @@ def end_soon(shared: Shared, device: DeviceRef, connection_id: str) -> None:
 async def _end_all(shared: Shared) -> None:
     endings = shared.endings
     while endings:
+        await asyncio.sleep(0)  # whatever has come meanwhile is served first
         some = list(islice(endings, ENDINGS))
         await asyncio.gather(*(end_session(shared, *ended) for ended in some), return_exceptions=True)
         for _ in some:
             endings.popleft()
-        await asyncio.sleep(0)  # whatever has come meanwhile is served first
 
 
 async def end_session(shared: Shared, device: DeviceRef, connection_id: str) -> None:
