@@ -54,6 +54,16 @@ async def test_complete_removes_what_was_not_replaced(store: Store) -> None:
     assert await store.push_queue.due(999, 10) == []
 
 
+async def test_what_is_postponed_comes_later_and_keeps_its_number(store: Store) -> None:
+    await store.push_queue.append([entry(5, 10), entry(1, 10, device_id="d")])
+    await store.push_queue.postpone([entry(4, 30), entry(9, 5, device_id="d"), entry(1, 99, user="unknown")])
+    await store.push_queue.postpone([])
+    assert await store.push_queue.due(29, 10) == [entry(1, 10, device_id="d")]
+    assert await store.push_queue.due(999, 10) == [entry(1, 10, device_id="d"), entry(5, 30)]
+    await store.push_queue.append([entry(6, 20)])
+    assert entry(6, 20) in await store.push_queue.due(20, 10)
+
+
 async def test_reading_cancels_what_it_covers(store: Store) -> None:
     kept = [entry(9, device_id="d2"), entry(1, conversation_id="x"), entry(1, user="v")]
     await store.push_queue.append([entry(5), entry(3, device_id="d1"), *kept])
@@ -99,7 +109,7 @@ entries = st.builds(
     st.integers(0, 5),
 )
 moves = st.lists(
-    st.tuples(st.sampled_from(["append", "complete", "cancel"]), st.lists(entries, max_size=4)), max_size=8
+    st.tuples(st.sampled_from(["append", "complete", "cancel", "postpone"]), st.lists(entries, max_size=4)), max_size=8
 )
 
 
@@ -114,6 +124,8 @@ async def test_both_stores_agree(sqlite_store: SqliteStore, operations: list[tup
                 await queue.append(some)
             elif name == "complete":
                 await queue.complete(some)
+            elif name == "postpone":
+                await queue.postpone(some)
             else:
                 for one in some:
                     await queue.cancel(one.user_id, one.conversation_id, one.sequence_number)

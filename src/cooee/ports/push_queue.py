@@ -34,6 +34,10 @@ class PushQueue(Protocol):
         """Remove the entries, unless a later message has replaced them meanwhile."""
         ...
 
+    async def postpone(self, entries: Sequence[PushEntry]) -> None:
+        """Move entries that are there to the later ``due_at`` that these give; their numbers stay. Durable."""
+        ...
+
     async def cancel(self, user_id: str, conversation_id: str, through: int) -> None:
         """Remove what is covered by the user's reading through ``through``."""
         ...

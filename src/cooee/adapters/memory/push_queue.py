@@ -34,6 +34,14 @@ class MemoryPushQueue:
             if there is not None and there.sequence_number <= entry.sequence_number:
                 del self._entries[key]
 
+    async def postpone(self, entries: Sequence[PushEntry]) -> None:
+        """Move entries that are there to the later ``due_at`` that these give; their numbers stay."""
+        for entry in entries:
+            key = (entry.user_id, entry.device_id, entry.conversation_id)
+            there = self._entries.get(key)
+            if there is not None and there.due_at < entry.due_at:
+                self._entries[key] = PushEntry(*key, there.sequence_number, entry.due_at)
+
     async def cancel(self, user_id: str, conversation_id: str, through: int) -> None:
         """Remove what is covered by the user's reading through ``through``."""
         self._drop(

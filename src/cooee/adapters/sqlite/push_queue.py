@@ -15,6 +15,8 @@ _DUE = """SELECT user_id, device_id, conversation_id, sequence_number, due_at FR
     WHERE due_at <= ? ORDER BY due_at, user_id, device_id, conversation_id LIMIT ?"""
 _COMPLETE = """DELETE FROM push_entry
     WHERE user_id = ? AND device_id = ? AND conversation_id = ? AND sequence_number <= ?"""
+_POSTPONE = """UPDATE push_entry SET due_at = ?
+    WHERE user_id = ? AND device_id = ? AND conversation_id = ? AND due_at < ?"""
 _CANCEL = "DELETE FROM push_entry WHERE user_id = ? AND conversation_id = ? AND sequence_number <= ?"
 
 
@@ -40,6 +42,11 @@ class SqlitePushQueue:
     async def complete(self, entries: Sequence[PushEntry]) -> None:
         """Remove the entries, unless a later message has replaced them meanwhile. Durable."""
         await self._run(_COMPLETE, [(e.user_id, e.device_id, e.conversation_id, e.sequence_number) for e in entries])
+
+    async def postpone(self, entries: Sequence[PushEntry]) -> None:
+        """Move entries that are there to the later ``due_at`` that these give; their numbers stay. Durable."""
+        rows = [(e.due_at, e.user_id, e.device_id, e.conversation_id, e.due_at) for e in entries]
+        await self._run(_POSTPONE, rows)
 
     async def cancel(self, user_id: str, conversation_id: str, through: int) -> None:
         """Remove what is covered by the user's reading through ``through``. Durable."""
