@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from cooee.domain.limits import Limits, Rate
+from cooee.domain.push import PushSettings
 from cooee.domain.webhooks import WebhookSettings
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
@@ -105,6 +106,10 @@ class WebhooksConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True):
     """How outgoing webhooks are sent, and where they may go."""
 
 
+class PushConfig(PushSettings, frozen=True, forbid_unknown_fields=True):
+    """How notifications reach phones and browsers."""
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the server tells of itself."""
 
@@ -122,6 +127,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
     webhooks: WebhooksConfig = WebhooksConfig()
+    push: PushConfig = PushConfig()
     log: LogConfig = LogConfig()
 
 
@@ -291,6 +297,7 @@ def _check(config: Config) -> None:
         ("server.trusted_proxies", config.server.trusted_proxies),
         ("limits.exempt", config.limits.exempt),
         ("webhooks.allowed_networks", config.webhooks.allowed_networks),
+        ("push.allowed_networks", config.push.allowed_networks),
     ):
         for network in networks:
             try:
