@@ -61,7 +61,7 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What one device is to show. ``conversation_id`` and ``sequence_number`` say where it leads; of a digest nowhere."""
+    """What one device is to show. ``conversation_id`` and ``sequence_number``: where it leads; a digest: nowhere."""
 
     title: str
     body: str

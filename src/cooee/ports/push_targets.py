@@ -11,7 +11,7 @@ from cooee.domain.ids import DeviceRef
 class PushTarget(msgspec.Struct, frozen=True):
     """How the platform reaches one device. ``platform``: ``web``, ``fcm`` or ``apns``; ``created_at`` in ms.
 
-    ``address`` is the platform's: ``endpoint``, ``p256dh`` and ``auth`` (base64url) of a web subscription, or ``token``.
+    ``address`` is the platform's: ``endpoint``, ``p256dh`` and ``auth`` of a web subscription, else ``token``.
     """
 
     user_id: str
