@@ -11,10 +11,12 @@ from cooee.ports.credentials import Credentials
 from cooee.ports.cursors import Cursors
 from cooee.ports.devices import Devices
 from cooee.ports.groups import Groups
+from cooee.ports.media import Media
 from cooee.ports.message_log import MessageLog
 from cooee.ports.preferences import Preferences
 from cooee.ports.presence import Presence
 from cooee.ports.push_queue import PushQueue
+from cooee.ports.push_targets import PushTargets
 from cooee.ports.retention import Retention
 from cooee.ports.router import Router
 from cooee.ports.sessions import Sessions
@@ -44,6 +46,8 @@ class Store(Protocol):
     @property
     def message_log(self) -> MessageLog: ...
     @property
+    def media(self) -> Media: ...
+    @property
     def timeline(self) -> Timeline: ...
     @property
     def cursors(self) -> Cursors: ...
@@ -53,6 +57,8 @@ class Store(Protocol):
     def to_device(self) -> ToDevice: ...
     @property
     def push_queue(self) -> PushQueue: ...
+    @property
+    def push_targets(self) -> PushTargets: ...
     @property
     def retention(self) -> Retention: ...
 
@@ -77,11 +83,13 @@ class Ports(NamedTuple):
     preferences: Preferences
     credentials: Credentials
     log: MessageLog
+    media: Media
     timeline: Timeline
     cursors: Cursors
     groups: Groups
     to_device: ToDevice
     push_queue: PushQueue
+    push_targets: PushTargets
     retention: Retention
     sessions: Sessions
     router: Router
@@ -101,11 +109,13 @@ class Ports(NamedTuple):
             preferences=store.preferences,
             credentials=store.credentials,
             log=store.message_log,
+            media=store.media,
             timeline=store.timeline,
             cursors=store.cursors,
             groups=store.groups,
             to_device=store.to_device,
             push_queue=store.push_queue,
+            push_targets=store.push_targets,
             retention=store.retention,
             sessions=live.sessions,
             router=live.router,

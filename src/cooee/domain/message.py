@@ -32,6 +32,7 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     ``timestamp`` (ms) is read once, when the record is accepted; every later decision uses it and never a clock.
     ``erases`` is the sequence number whose content and envelopes this record removes for everyone, or 0.
     ``preview`` is the text for a push notification; it goes to nobody else.
+    ``media`` are the objects that the message holds: what it holds is not collected (`ports.media`).
     """
 
     conversation_id: str
@@ -45,6 +46,7 @@ class LogRecord(msgspec.Struct, frozen=True, gc=False):
     erases: int = 0
     preview: str = ""
     envelopes: tuple[Envelope, ...] = ()
+    media: tuple[str, ...] = ()
 
     @property
     def dedup_key(self) -> "DedupKey":

@@ -22,6 +22,7 @@ class Conversation:
         self.timestamps: dict[int, int] = {}
         self.dedup: dict[DedupKey, Placed] = {}
         self.swept: dict[int, DedupKey] = {}
+        self.media: dict[int, tuple[str, ...]] = {}
         self.spans: dict[str, list[Span]] = {}
         self.group: Group | None = None
         self.received: dict[DeviceRef, int] = {}
@@ -90,11 +91,14 @@ class Conversations:
         conversation.messages[number] = message
         conversation.positions[number] = self._position
         conversation.timestamps[number] = record.timestamp
+        if record.media:
+            conversation.media[number] = record.media
         if number == 1 and is_direct(record.conversation_id):
             conversation.spans = {user_id: [Span(1)] for user_id in direct_members(record.conversation_id)}
         erased = conversation.messages.get(record.erases)
         if erased is not None and record.erases < number:
             conversation.messages[record.erases] = _erased(erased)
+            conversation.media.pop(record.erases, None)
         self._hold_own(conversation, DeviceRef(record.sender_id, record.device_id), number)
         asyncio.get_running_loop().call_soon(self.emit, (message,))
         return placed

@@ -54,6 +54,7 @@ class MemoryRetention:
             if now_ms - message.timestamp < days * DAY_MS:
                 break
             del one.messages[one.first]
+            one.media.pop(one.first, None)
             key = (message.conversation_id, message.sender_id, message.device_id, message.client_message_id)
             one.swept[one.first] = key
             one.first += 1

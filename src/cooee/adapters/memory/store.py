@@ -10,9 +10,11 @@ from cooee.adapters.memory.credentials import MemoryCredentials
 from cooee.adapters.memory.cursors import MemoryCursors
 from cooee.adapters.memory.devices import MemoryDevices
 from cooee.adapters.memory.groups import MemoryGroups
+from cooee.adapters.memory.media import MemoryMedia
 from cooee.adapters.memory.message_log import MemoryMessageLog
 from cooee.adapters.memory.preferences import MemoryPreferences
 from cooee.adapters.memory.push_queue import MemoryPushQueue
+from cooee.adapters.memory.push_targets import MemoryPushTargets
 from cooee.adapters.memory.retention import MemoryRetention
 from cooee.adapters.memory.timeline import MemoryTimeline
 from cooee.adapters.memory.to_device import MemoryToDevice
@@ -28,6 +30,7 @@ class MemoryStore:
         conversations = Conversations()
         self.message_log = MemoryMessageLog(conversations)
         self.timeline = MemoryTimeline(conversations)
+        self.media = MemoryMedia(conversations)
         self.cursors = MemoryCursors(conversations)
         self.groups = MemoryGroups(conversations)
         self.accounts = MemoryAccounts(self._erase_owned)
@@ -40,6 +43,7 @@ class MemoryStore:
         self.to_device = MemoryToDevice(self.devices.is_gone)
         self.retention = MemoryRetention(conversations, retention or RetentionSettings(), self.to_device.sweep)
         self.push_queue = MemoryPushQueue()
+        self.push_targets = MemoryPushTargets(self.devices.is_there)
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -49,6 +53,7 @@ class MemoryStore:
         self.cursors.forget(gone)
         self.to_device.forget_devices(gone)
         self.push_queue.forget_devices(gone)
+        self.push_targets.forget_devices(gone)
         self.webhooks.forget_devices(gone)
 
     async def _erase_owned(self, user_id: str) -> None:

@@ -247,6 +247,9 @@ class Ledger:
             for envelope in record.envelopes:
                 own = self.names.device(connection, (envelope.user_id, envelope.device_id))
                 self._rows.add_envelope(position, own, envelope.content)
+        if record.media:
+            for media_key in record.media:
+                self._rows.add_media(media_key, position, conversation.key, number)
         if record.device_id:
             self._hold_own(conversation, device, member, number)
         return placed

@@ -6,11 +6,13 @@ import apsw
 
 from cooee.adapters.sqlite.bulk import write_rows
 from cooee.adapters.sqlite.ledger_state import ConversationState, CursorRow, DeviceState
+from cooee.adapters.sqlite.media_rows import let_go
 from cooee.adapters.sqlite.walk import position_of
 from cooee.domain.message import CONTENT_DELETED, EMPTY_BODY, Message
 
 _MESSAGES = "INSERT INTO message {rows}"
 _ENVELOPES = "INSERT OR IGNORE INTO envelope {rows}"
+_MEDIA = "INSERT OR IGNORE INTO media_reference {rows}"
 _HEADS = "REPLACE INTO head {rows}"
 _CURSORS = "REPLACE INTO cursor {rows}"
 _DIRECT_MEMBERS = "INSERT INTO membership (conversation, user, joined, role) {rows}"
@@ -30,11 +32,22 @@ _ERASE_ENVELOPES = "DELETE FROM envelope WHERE position = ?"
 class LedgerRows:
     """What a batch changed. Order of writing: log, heads, erasures, lists, watermarks."""
 
-    __slots__ = ("_cursors", "_direct_members", "_envelopes", "_erasures", "_heads", "_messages", "_moves", "_sweeps")
+    __slots__ = (
+        "_cursors",
+        "_direct_members",
+        "_envelopes",
+        "_erasures",
+        "_heads",
+        "_media",
+        "_messages",
+        "_moves",
+        "_sweeps",
+    )
 
     def __init__(self) -> None:
         self._messages: list[Any] = []
         self._envelopes: list[Any] = []
+        self._media: list[Any] = []
         self._erasures: list[tuple[ConversationState, int]] = []
         self._heads: list[ConversationState] = []
         self._moves: dict[ConversationState, int] = {}
@@ -66,6 +79,10 @@ class LedgerRows:
     def add_envelope(self, position: int, device: DeviceState, content: str) -> None:
         """Add the part of the message at ``position`` that is for ``device`` alone."""
         self._envelopes += (position, device.key, content)
+
+    def add_media(self, key: str, position: int, conversation: int, number: int) -> None:
+        """Note that the message at ``position`` holds an object."""
+        self._media += (key, position, conversation, number)
 
     def add_direct_member(self, conversation: ConversationState, user: int) -> None:
         """Let ``user`` into a direct chat that begins."""
@@ -100,6 +117,9 @@ class LedgerRows:
         if self._envelopes:
             write_rows(connection, _ENVELOPES, 3, self._envelopes)
             self._envelopes = []
+        if self._media:
+            write_rows(connection, _MEDIA, 4, self._media)
+            self._media = []
         if self._heads:
             self._write_heads(connection)
         if self._erasures:
@@ -152,4 +172,5 @@ class LedgerRows:
             if position is not None:
                 connection.execute(_ERASE, (CONTENT_DELETED, EMPTY_BODY, position))
                 connection.execute(_ERASE_ENVELOPES, (position,))
+                let_go(connection, (position,))
         self._erasures = []

@@ -9,6 +9,7 @@ import apsw
 from cooee.adapters.sqlite.bulk import write_rows
 from cooee.adapters.sqlite.database import Database
 from cooee.adapters.sqlite.ledger import Ledger
+from cooee.adapters.sqlite.media_rows import let_go
 from cooee.adapters.sqlite.walk import walking
 from cooee.ports.retention import DAY_MS, RetentionSettings, SweepResult
 
@@ -161,6 +162,7 @@ class _Piece:
     def write(self, connection: apsw.Connection) -> None:
         """Remove the rows; those that keep a dedup key stay without content."""
         write_rows(connection, _DELETE_ENVELOPES, 1, self.removed)
+        let_go(connection, self.removed)
         write_rows(connection, _DELETE, 1, self.deleted)
         deleted = set(self.deleted)
         write_rows(connection, _EMPTY, 1, [position for position in self.removed if position not in deleted])

@@ -13,9 +13,11 @@ from cooee.adapters.sqlite.database import Database, DatabaseSettings
 from cooee.adapters.sqlite.devices import SqliteDevices
 from cooee.adapters.sqlite.groups import SqliteGroups
 from cooee.adapters.sqlite.ledger import Ledger
+from cooee.adapters.sqlite.media import SqliteMedia
 from cooee.adapters.sqlite.message_log import SqliteMessageLog
 from cooee.adapters.sqlite.preferences import SqlitePreferences
 from cooee.adapters.sqlite.push_queue import SqlitePushQueue
+from cooee.adapters.sqlite.push_targets import SqlitePushTargets
 from cooee.adapters.sqlite.retention import SqliteRetention, note_retention
 from cooee.adapters.sqlite.timeline import SqliteTimeline
 from cooee.adapters.sqlite.to_device import SqliteToDevice, sweep_to_device
@@ -60,8 +62,10 @@ class SqliteStore:
         self.contacts = SqliteContacts(database)
         self.preferences = SqlitePreferences(database)
         self.credentials = SqliteCredentials(database)
+        self.media = SqliteMedia(database)
         self.to_device = SqliteToDevice(database)
         self.push_queue = SqlitePushQueue(database)
+        self.push_targets = SqlitePushTargets(database)
         note_retention(database.setup_connection, settings.retention)
         database.start(ledger)
 
