@@ -7,6 +7,7 @@ import apsw
 
 from cooee.adapters.sqlite.database import Database
 from cooee.adapters.sqlite.push_queue import forget_push_entries
+from cooee.adapters.sqlite.push_targets import forget_push_targets
 from cooee.adapters.sqlite.to_device import forget_to_device_queues
 from cooee.adapters.sqlite.webhooks import forget_webhooks
 from cooee.domain.errors import not_found
@@ -130,6 +131,7 @@ def _forget(connection: apsw.Connection, gone: Sequence[DeviceRef], forget_curso
         forget_cursors(connection, gone)
         forget_to_device_queues(connection, gone)
         forget_push_entries(connection, gone)
+        forget_push_targets(connection, gone)
         forget_webhooks(connection, gone)
 
 
