@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 
 from cooee.domain.limits import Limits, Rate
+from cooee.domain.media_settings import MediaSettings
 from cooee.domain.push import PushSettings
 from cooee.domain.webhooks import WebhookSettings
 
@@ -106,6 +107,10 @@ class WebhooksConfig(WebhookSettings, frozen=True, forbid_unknown_fields=True):
     """How outgoing webhooks are sent, and where they may go."""
 
 
+class MediaConfig(MediaSettings, frozen=True, forbid_unknown_fields=True):
+    """Files in messages: where they lie and what bounds them."""
+
+
 class PushConfig(PushSettings, frozen=True, forbid_unknown_fields=True):
     """How notifications reach phones and browsers."""
 
@@ -127,6 +132,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: StoreConfig = StoreConfig()
     limits: LimitsConfig = LimitsConfig()
     webhooks: WebhooksConfig = WebhooksConfig()
+    media: MediaConfig = MediaConfig()
     push: PushConfig = PushConfig()
     log: LogConfig = LogConfig()
 

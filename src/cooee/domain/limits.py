@@ -83,6 +83,7 @@ class Limits(msgspec.Struct, frozen=True):
         per_minute(600)
     )
     hook_body_bytes: Annotated[int, _positive("Largest body of a post to an incoming webhook, in bytes.")] = 64 * 1024
+    media_uploads: Annotated[Rate, _doc("Uploads of files that a user may begin.")] = per_minute(120)
     contacts_per_user: Annotated[int, _positive("Contacts, and likewise blocks, of one account.")] = 10_000
     watermarks_query: Annotated[int, _positive("Conversations in one watermarks query.")] = 200
     max_connections: Annotated[int, _positive("Open connections of one gateway process.")] = 50_000

@@ -80,8 +80,11 @@ class Blobs(Protocol):
         """Return what is stored under ``key``, hash by content, None when nothing is. May have to read it once."""
         ...
 
-    async def read(self, key: str, path: Path) -> None:
-        """Copy the object into a local file, which is replaced, in bounded memory. ``not_found`` when it is not there."""
+    async def read(self, key: str, path: Path, *, limit: int = 0) -> None:
+        """Copy the object into a local file, which is replaced, in bounded memory. ``not_found`` when it is not there.
+
+        With a ``limit`` only its first bytes, so many at most.
+        """
         ...
 
     async def write(self, key: str, path: Path, stat: BlobStat) -> None:

@@ -36,7 +36,11 @@ Password = Annotated[str, _text(1, 1024, "At most 1,024 characters; the shortest
 
 
 class ErrorObject(_Body, omit_defaults=True, frozen=True):
-    """A refusal (§10). ``missing``, ``extra`` and ``rosterVersion`` go with ``mismatched_devices``."""
+    """A refusal (§10).
+
+    ``missing``, ``extra`` and ``rosterVersion`` go with ``mismatched_devices``; ``used`` and ``allowed`` (bytes) with
+    ``too_large`` of a file (§18).
+    """
 
     code: str
     message: str
@@ -45,6 +49,8 @@ class ErrorObject(_Body, omit_defaults=True, frozen=True):
     missing: tuple[dict[str, Any], ...] = ()
     extra: tuple[dict[str, Any], ...] = ()
     roster_version: int | None = None
+    used: int | None = None
+    allowed: int | None = None
 
 
 class ErrorBody(_Body, frozen=True):
