@@ -5,8 +5,22 @@ from typing import Protocol
 
 import msgspec
 
+from cooee.domain.errors import CooeeError, ErrorCode
+
 KEY_PATTERN = r"[A-Za-z0-9_-]{22,64}(\.thumb)?"
 """What a key looks like; with ``.thumb`` it is the thumbnail of the object before it. Another is a ValueError."""
+
+
+class NoRoom(CooeeError):
+    """The store has no room left: ``unavailable``, and over HTTP status 507."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.UNAVAILABLE, "there is no room for files now; try later", retry_after_ms=60_000)
+
+    @property
+    def http_status(self) -> int:
+        """507, Insufficient Storage."""
+        return 507
 
 
 class BlobStat(msgspec.Struct, frozen=True):
@@ -44,7 +58,8 @@ class PartedUpload(msgspec.Struct, frozen=True):
 class Blobs(Protocol):
     """A store of immutable objects behind signed requests.
 
-    All that asks the store may raise `CooeeError` ``unavailable``: it does not answer, or has no room; retry is safe.
+    All that asks the store may raise `CooeeError` ``unavailable``: it does not answer, or has no room (`NoRoom`); retry
+    is safe.
     """
 
     async def sign_upload(self, key: str, stat: BlobStat, expires_at: int) -> SignedRequest:
