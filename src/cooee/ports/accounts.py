@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from cooee.domain.digest import NotificationSettings
+
 
 class AccountKind(StrEnum):
     """Who stands behind an account."""
@@ -36,6 +38,7 @@ class Privacy(msgspec.Struct, frozen=True, rename="camel"):
     read_receipts: bool = True
     searchable: bool = True
     group_adds: GroupAddAudience = GroupAddAudience.EVERYONE
+    notifications: NotificationSettings = NotificationSettings()
 
 
 class Account(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from cooee.domain.conversation import Role
 from cooee.protocol.frames import MemberWatermark, Number
+from cooee.protocol.push import Notifications, PatchNotifications
 
 Item = TypeVar("Item")
 
@@ -178,6 +179,7 @@ class Me(_Body, frozen=True):
     created_at: int
     admin: bool = False
     bot: bool = False
+    notifications: Notifications = Notifications()
 
 
 class PatchPrivacy(_Request, frozen=True):
@@ -195,6 +197,7 @@ class PatchMe(_Request, frozen=True):
     display_name: Annotated[str, _text(0, 256, "How people see the user.")] | UnsetType = UNSET
     about: Annotated[str, _text(0, 1024, "A line about the user.")] | UnsetType = UNSET
     privacy: PatchPrivacy | UnsetType = UNSET
+    notifications: PatchNotifications | UnsetType = UNSET
 
 
 class User(_Body, frozen=True):

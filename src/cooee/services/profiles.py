@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from cooee.domain.digest import NotificationSettings, QuietHours
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_found
 from cooee.domain.groups import clean_name
 from cooee.domain.ids import DeviceRef, is_user_id
 from cooee.ports.accounts import Account, Accounts, GroupAddAudience, LastSeenAudience, Privacy
 from cooee.ports.contacts import Contacts
-from cooee.protocol import http
+from cooee.protocol import http, push
 from cooee.services.accounts import MAX_DISPLAY_NAME
 from cooee.services.budgets import Budgets
 from cooee.services.own_state import OwnState
@@ -130,6 +131,7 @@ def _me(account: Account) -> http.Me:
         account.created_at,
         account.admin,
         account.is_bot,
+        _notifications(own.notifications),
     )
 
 
@@ -143,6 +145,10 @@ def _changes(account: Account, patch: http.PatchMe) -> dict[str, Any]:
         changes["about"] = clean_name(about, "about", MAX_ABOUT) if about else ""
     if patch.privacy is not msgspec.UNSET:
         changes["privacy"] = _privacy(account.privacy, patch.privacy)
+    if patch.notifications is not msgspec.UNSET:
+        own = changes.get("privacy", account.privacy)
+        settings = _notification_settings(own.notifications, patch.notifications)
+        changes["privacy"] = msgspec.structs.replace(own, notifications=settings)
     return {name: value for name, value in changes.items() if getattr(account, name) != value}
 
 
@@ -153,4 +159,32 @@ def _privacy(privacy: Privacy, patch: http.PatchPrivacy) -> Privacy:
         privacy.read_receipts if patch.read_receipts is kept else patch.read_receipts,
         privacy.searchable if patch.searchable is kept else patch.searchable,
         privacy.group_adds if patch.group_adds is kept else GroupAddAudience(patch.group_adds),
+        privacy.notifications,
     )
+
+
+def _notifications(own: NotificationSettings) -> push.Notifications:
+    hours = own.quiet_hours
+    quiet = None if hours is None else push.QuietHours(_clock(hours.start), _clock(hours.end), hours.offset_min)
+    return push.Notifications(own.preview, own.mentions, quiet)
+
+
+def _notification_settings(own: NotificationSettings, patch: push.PatchNotifications) -> NotificationSettings:
+    kept, hours = msgspec.UNSET, patch.quiet_hours
+    quiet = own.quiet_hours if hours is kept else None
+    if isinstance(hours, push.QuietHours):
+        quiet = QuietHours(_minutes(hours.start), _minutes(hours.end), hours.offset_min)
+    return NotificationSettings(
+        own.preview if patch.preview is kept else patch.preview,
+        own.mentions if patch.mentions is kept else patch.mentions,
+        quiet,
+    )
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
+
+
+def _minutes(time_of_day: str) -> int:
+    hours, _, minutes = time_of_day.partition(":")
+    return int(hours) * 60 + int(minutes)

@@ -22,6 +22,7 @@ async def test_register_log_in_and_out(house: House) -> None:
         "createdAt": house.clock.wall_ms(),
         "admin": False,
         "bot": False,
+        "notifications": {"preview": True, "mentions": True, "quietHours": None},
     }
     assert (await alice.request("DELETE", "/v1/sessions/current")).status == 204
     assert (await alice.request("GET", "/v1/me")).code == "unauthorized"
