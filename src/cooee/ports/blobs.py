@@ -95,10 +95,11 @@ class Blobs(Protocol):
         """Return what is stored under ``key``, hash by content, None when nothing is. May have to read it once."""
         ...
 
-    async def read(self, key: str, path: Path, *, limit: int = 0) -> None:
-        """Copy the object into a local file, which is replaced, in bounded memory. ``not_found`` when it is not there.
+    async def read(self, key: str, path: Path, limit: int | None = None) -> None:
+        """Copy the object, or its first ``limit`` bytes, into a local file, which is replaced, in bounded memory.
 
-        With a ``limit`` only its first bytes, so many at most.
+        Raises:
+            CooeeError: ``not_found``, there is none.
         """
         ...
 

@@ -97,9 +97,9 @@ class FolderBlobs:
         """Return what is there; the hash is that of the bytes that were written."""
         return await self._work.run(self._folder.find, key)
 
-    async def read(self, key: str, path: Path) -> None:
-        """Copy the object into a local file."""
-        await self._work.run(self._read, key, path)
+    async def read(self, key: str, path: Path, limit: int | None = None) -> None:
+        """Copy the object, or the beginning of it, into a local file."""
+        await self._work.run(self._read, key, path, limit)
 
     async def write(self, key: str, path: Path, stat: BlobStat) -> None:
         """Copy a local file to ``key``, durable when it returns."""
@@ -124,9 +124,9 @@ class FolderBlobs:
 
     # --- in a thread --------------------------------------------------------------------------------------------------
 
-    def _read(self, key: str, path: Path) -> None:
+    def _read(self, key: str, path: Path, limit: int | None) -> None:
         try:
-            copied([self._folder.path(key)], path)
+            copied([self._folder.path(key)], path, limit)
         except FileNotFoundError:
             raise not_found("the file") from None
 

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -162,15 +163,20 @@ def size_of(path: Path) -> int:
         return -1
 
 
-def copied(sources: Iterable[Path], target: Path) -> bytes:
-    """Write the files behind each other into ``target`` and return the SHA-256 of it all. Raises OSError."""
+def copied(sources: Iterable[Path], target: Path, limit: int | None = None) -> bytes:
+    """Write the files behind each other into ``target``, the first ``limit`` bytes of each; return the SHA-256 of it.
+
+    Raises OSError.
+    """
     digest = hashlib.sha256()
     with target.open("wb") as file:
         for source in sources:
+            left = sys.maxsize if limit is None else limit
             with source.open("rb") as opened:
-                while piece := opened.read(PIECE):
+                while piece := opened.read(min(PIECE, left)):
                     digest.update(piece)
                     file.write(piece)
+                    left -= len(piece)
     return digest.digest()
 
 

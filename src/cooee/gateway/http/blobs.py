@@ -1,7 +1,7 @@
 """``/v1/blobs/{key}``: the folder of media by HTTP, for whoever has a signed address (PROTOCOL.md §11).
 
-Nothing but the signature is looked at: no token, no session. Bodies go to and from the disk piece by piece, so one of any
-size costs a megabyte or so.
+Nothing but the signature is looked at: no token, no session. Bodies go to and from the disk piece by piece, so one of
+any size costs a megabyte or so.
 """
 
 import contextlib
