@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,6 +20,9 @@ from cooee.domain.media_settings import MediaSettings
 from cooee.domain.push import PushSettings
 from cooee.domain.webhooks import WebhookSettings
 
+_S3_MINUTES = 5040
+_SECRETS = frozenset({"s3.secret_key"})
+"""Keys whose values are not shown."""
 _UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
 
 
@@ -115,6 +119,21 @@ class PushConfig(PushSettings, frozen=True, forbid_unknown_fields=True):
     """How notifications reach phones and browsers."""
 
 
+class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The bucket of media, for ``media.store = "s3"``."""
+
+    endpoint: Annotated[str, _doc("URL of the store, e.g. https://s3.eu-central-1.amazonaws.com.")] = ""
+    public_endpoint: Annotated[str, _doc("URL where clients reach the store; empty: the same.")] = ""
+    region: Annotated[str, _doc("Region that the store takes itself to be in.", min_length=1)] = "us-east-1"
+    bucket: Annotated[str, _doc("Name of the bucket, which exists.")] = ""
+    access_key: Annotated[str, _doc("Name of the key that may read, write, list and delete in it.")] = ""
+    secret_key: Annotated[str, _doc("The key's secret; better in the environment, or in secret_key_file.")] = ""
+    secret_key_file: Annotated[str, _doc("File with the key's secret.")] = ""
+    path_style: Annotated[bool, _doc("Whether the bucket stands in the path (endpoint/bucket), not in the host.")] = (
+        True
+    )
+
+
 class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the server tells of itself."""
 
@@ -134,6 +153,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhooks: WebhooksConfig = WebhooksConfig()
     media: MediaConfig = MediaConfig()
     push: PushConfig = PushConfig()
+    s3: S3Config = S3Config()
     log: LogConfig = LogConfig()
 
 
@@ -297,8 +317,27 @@ def _check_tls(server: ServerConfig) -> None:
         raise ConfigError("server.lan makes certificates of its own; leave server.tls_cert and server.tls_key out")
 
 
+def _check_s3(config: Config) -> None:
+    if config.media.store != "s3":
+        return
+    s3 = config.s3
+    for name in ("endpoint", "bucket", "access_key"):
+        if not getattr(s3, name):
+            raise ConfigError(f'media.store is "s3", and s3.{name} is not set')
+    for name in ("endpoint", "public_endpoint"):
+        if getattr(s3, name) and urlsplit(getattr(s3, name)).scheme not in {"http", "https"}:
+            raise ConfigError(f"s3.{name} must be a URL such as https://s3.example.org")
+    if bool(s3.secret_key) == bool(s3.secret_key_file):
+        raise ConfigError("one of s3.secret_key and s3.secret_key_file must be set, and only one")
+    if config.media.download_minutes > _S3_MINUTES:
+        raise ConfigError(
+            f"media.download_minutes must not be larger than {_S3_MINUTES} with S3, which signs for a week"
+        )
+
+
 def _check(config: Config) -> None:
     _check_tls(config.server)
+    _check_s3(config)
     for key, networks in (
         ("server.trusted_proxies", config.server.trusted_proxies),
         ("limits.exempt", config.limits.exempt),
@@ -337,6 +376,9 @@ def show(config: Config) -> str:
             section = at
             lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
         value = getattr(getattr(config, section), name)
+        if setting.key in _SECRETS and value:
+            lines += [f"# {setting.description} ({setting.env})", f"# {name} is set, and not shown"]
+            continue
         mark = "" if value == setting.default else f"  # default: {_toml(setting.default)}"
         lines += [f"# {setting.description} ({setting.env})", f"{name} = {_toml(value)}{mark}"]
     return "\n".join(lines) + "\n"

@@ -17,6 +17,10 @@ class MediaSettings(msgspec.Struct, frozen=True):
     store: Annotated[
         Literal["folder", "s3"], _doc("Where media lie: in the data folder, or in a bucket that speaks S3.")
     ] = "folder"
+    folder: Annotated[str, _doc('Folder of the files, for store = "folder"; empty: media in the data folder.')] = ""
+    keep_free_bytes: Annotated[
+        int, _doc("Bytes of the disk that files leave free, so that messages still find room.", ge=0)
+    ] = 256 * MIB
     image_bytes: Annotated[int, _doc("Largest image, in bytes.", ge=1)] = 32 * MIB
     video_bytes: Annotated[int, _doc("Largest video, in bytes.", ge=1)] = 1024 * MIB
     audio_bytes: Annotated[int, _doc("Largest audio file or voice message, in bytes.", ge=1)] = 256 * MIB
