@@ -1,6 +1,6 @@
 """The HTTP API as one ASGI application, made from the route table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,7 +30,11 @@ class HttpSettings(msgspec.Struct, frozen=True):
     body_bytes: int = 1024 * 1024
 
 
-def http_app(services: HttpServices, settings: HttpSettings) -> ASGIApp:
+Around = Callable[[ASGIApp], ASGIApp]
+"""Puts something between the origin check and the route table, such as `BlobRoutes`."""
+
+
+def http_app(services: HttpServices, settings: HttpSettings, around: Around | None = None) -> ASGIApp:
     """Return the public API (PROTOCOL.md §8, §11, §12)."""
 
     async def authenticate(token: str) -> Device:
@@ -38,10 +42,16 @@ def http_app(services: HttpServices, settings: HttpSettings) -> ASGIApp:
         services.budgets.spend("frames", f"{device.user_id} {device.device_id} http")
         return device
 
-    return app_of(ROUTES, services, authenticate, settings)
+    return app_of(ROUTES, services, authenticate, settings, around)
 
 
-def app_of(routes: Sequence[Route], services: Any, authenticate: Authenticate, settings: HttpSettings) -> ASGIApp:
+def app_of(
+    routes: Sequence[Route],
+    services: Any,
+    authenticate: Authenticate,
+    settings: HttpSettings,
+    around: Around | None = None,
+) -> ASGIApp:
     """Return an application that offers ``routes`` over ``services``."""
     by_path: dict[str, dict[str, Handle]] = {}
     for route in routes:
@@ -50,7 +60,7 @@ def app_of(routes: Sequence[Route], services: Any, authenticate: Authenticate, s
     table = [FrameworkRoute(path, _by_method(methods), methods=list(methods)) for path, methods in by_path.items()]
     app = Starlette(routes=table, exception_handlers={HTTPException: _refuse})
     app.router.redirect_slashes = False
-    return Shell(app, Origins(settings.public_url, settings.allowed_origins))
+    return Shell(around(app) if around else app, Origins(settings.public_url, settings.allowed_origins))
 
 
 def _by_method(methods: Mapping[str, Handle]) -> Handle:

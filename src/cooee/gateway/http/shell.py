@@ -18,10 +18,10 @@ _SAFE = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_CORS = {"access-control-expose-headers": "Retry-After"}
+_CORS = {"access-control-expose-headers": "Retry-After, Range, Content-Range, ETag, Content-Disposition"}
 _PREFLIGHT = {
     "access-control-allow-methods": _METHODS,
-    "access-control-allow-headers": "authorization, content-type",
+    "access-control-allow-headers": "authorization, content-type, content-range, range, if-range",
     "access-control-max-age": "600",
 }
 
