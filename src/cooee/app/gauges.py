@@ -6,7 +6,9 @@ from cooee.app.telemetry import Buckets, Value
 from cooee.gateway.counters import GatewayCounters, Histogram
 from cooee.gateway.websocket import Shared
 from cooee.protocol.codes import CloseCode
+from cooee.services.push_lanes import PushLanes
 from cooee.services.webhook_courier import WebhookCourier
+from cooee.workers.notifier import Notifier
 from cooee.workers.outgoing import OutgoingWebhooks
 
 
@@ -54,6 +56,17 @@ def webhook_values(outgoing: OutgoingWebhooks, courier: WebhookCourier) -> Itera
     yield "cooee_webhook_dead_letters", float(outgoing.counters.dead)
     yield "cooee_webhook_dead_letters_dropped", float(outgoing.counters.dropped)
     yield "cooee_webhooks_disabled", float(outgoing.counters.disabled)
+
+
+def push_values(notifier: Notifier, lanes: PushLanes) -> Iterator[tuple[str, Value]]:
+    """Yield what push notifications counted."""
+    counters = lanes.counters
+    yield "cooee_push_queue_age_seconds", notifier.oldest_s
+    yield "cooee_push_in_flight", float(counters.in_flight)
+    yield "cooee_push_sent", {platform: float(count) for platform, count in counters.sent.items()}
+    yield "cooee_push_failures", {reason: float(count) for reason, count in counters.failed.items()}
+    yield "cooee_push_cleared", float(counters.cleared)
+    yield "cooee_push_targets_gone", float(counters.gone)
 
 
 def _buckets(histogram: Histogram) -> Buckets:

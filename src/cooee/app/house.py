@@ -8,8 +8,9 @@ from typing import Any
 import structlog
 
 from cooee.app.config import Config
-from cooee.app.gauges import webhook_values
+from cooee.app.gauges import push_values, webhook_values
 from cooee.app.ports import Ports
+from cooee.app.pushes import Pushes
 from cooee.app.telemetry import LoopLag, Value
 from cooee.domain.errors import CooeeError
 from cooee.services.accounts import AccountService, AccountSettings, AccountStores, Ending
@@ -90,7 +91,8 @@ class House:
             clock,
             DeviceSettings(settings.token_idle_days),
         )
-        self.wakeups = Wakeups(ports.push_queue, ports.devices, clock)
+        self.pushes = Pushes(ports, config.push)
+        self.wakeups = Wakeups(self.pushes.queue, ports.devices, clock)
         self.profiles = ProfileService(
             ProfileStores(ports.accounts, ports.contacts),
             self.own_state,
@@ -133,6 +135,7 @@ class House:
             self.routes,
             clock,
             GroupReceipts(ports.timeline, self.views, self.routes, clock),
+            self.pushes.clearing.read,
         )
         self.sync = Sync(
             SyncStores(ports.timeline, ports.cursors, ports.preferences, clock),
@@ -191,6 +194,7 @@ class House:
     async def start(self) -> None:
         """Run the workers."""
         await self.presence.start()
+        await self.pushes.service.start()
         for work in (
             self.routes.run,
             self.fanout.run,
@@ -199,6 +203,7 @@ class House:
             self.presence.run,
             self.sweeper.run,
             self.outgoing.run,
+            self.pushes.notifier.run,
             self.lag.run,
             self._tend,
         ):
@@ -225,6 +230,7 @@ class House:
         yield "cooee_routes_dropped", float(self.routes.dropped)
         yield "cooee_views", float(len(self.views))
         yield from webhook_values(self.outgoing, self.courier)
+        yield from push_values(self.pushes.notifier, self.pushes.lanes)
 
     async def _tend(self) -> None:
         while True:

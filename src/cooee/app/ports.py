@@ -1,6 +1,8 @@
 """Everything that the services of one server need of the world, put together in one place."""
 # ruff: noqa: D102  # the properties of Store are what their ports say
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from cooee.ports.accounts import Accounts
@@ -16,6 +18,7 @@ from cooee.ports.message_log import MessageLog
 from cooee.ports.preferences import Preferences
 from cooee.ports.presence import Presence
 from cooee.ports.push_queue import PushQueue
+from cooee.ports.push_sender import PushSender
 from cooee.ports.push_targets import PushTargets
 from cooee.ports.retention import Retention
 from cooee.ports.router import Router
@@ -70,6 +73,7 @@ class Live(NamedTuple):
     router: Router
     presence: Presence
     webhook_sender: WebhookSender
+    push_senders: Mapping[str, PushSender] = MappingProxyType({})
 
 
 class Ports(NamedTuple):
@@ -95,6 +99,7 @@ class Ports(NamedTuple):
     router: Router
     presence: Presence
     webhook_sender: WebhookSender
+    push_senders: Mapping[str, PushSender]
     clock: Clock
 
     @classmethod
@@ -121,5 +126,6 @@ class Ports(NamedTuple):
             router=live.router,
             presence=live.presence,
             webhook_sender=live.webhook_sender,
+            push_senders=live.push_senders,
             clock=clock,
         )

@@ -77,6 +77,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("cooee_webhook_dead_letters", "counter", "Requests of outgoing webhooks that were given up."),
     Metric("cooee_webhook_dead_letters_dropped", "counter", "Dead letters dropped because too many were kept."),
     Metric("cooee_webhooks_disabled", "counter", "Outgoing webhooks disabled because their receiver failed or left."),
+    Metric("cooee_push_queue_age_seconds", "gauge", "How late the notification is that is longest due."),
+    Metric("cooee_push_in_flight", "gauge", "Notifications on their way to their platforms now."),
+    Metric("cooee_push_sent", "counter", "Notifications that their platform took, by platform.", "platform"),
+    Metric("cooee_push_failures", "counter", "Notifications that their platform did not take, by reason.", "reason"),
+    Metric("cooee_push_cleared", "counter", "Silent notifications that cleared what was read elsewhere."),
+    Metric("cooee_push_targets_gone", "counter", "Targets dropped because their platform said that they are gone."),
     Metric("cooee_loop_lag_seconds", "histogram", "How late the event loop ran a timer."),
     Metric(
         "cooee_tls_certificate_expiry_seconds",

@@ -177,6 +177,7 @@ class Server:
             sync=house.sync,
             groups=house.groups,
             export=house.export,
+            push=house.pushes.service,
             budgets=house.budgets,
             poll=self._gateway.poll,
             ready=self._ready,
@@ -188,6 +189,7 @@ class Server:
             accounts=self._house.accounts,
             bots=self._house.bots,
             enrolment=self._house.enrolment,
+            push=self._house.pushes.service,
             drain=self._begin_drain,
             stats=self._stats,
             set_log_level=set_level,
@@ -346,7 +348,7 @@ def _gateway_services(house: House) -> GatewayServices:
         conversation_list=house.conversations,
         sessions=house.ports.sessions,
         router=house.ports.router,
-        push_queue=house.ports.push_queue,
+        push_queue=house.pushes.queue,
     )
 
 

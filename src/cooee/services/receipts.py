@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -62,12 +62,15 @@ class Receipts:
         routes: Routes,
         clock: Clock,
         group_receipts: GroupReceipts,
+        on_read: Callable[[str, str, int], None] = lambda _user_id, _conversation_id, _number: None,
     ) -> None:
+        """``on_read`` is told of every reading: who has read which conversation up to which number."""
         self._cursors, self._timeline, self._own = stores
         self._views = views
         self._routes = routes
         self._clock = clock
         self._group_receipts = group_receipts
+        self._on_read = on_read
         self._moved: dict[tuple[str, str], _Moved] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -215,6 +218,7 @@ class Receipts:
     def _announce_one(self, moved: _Moved) -> None:
         before, after = moved.before, moved.after
         if after.read > before.read:
+            self._on_read(moved.device.user_id, moved.view.conversation_id, after.read)
             self._tell_own_devices(moved)
             self._spawn(self._note_read(moved.device, moved.view.conversation_id))
         view = moved.view

@@ -16,12 +16,13 @@ from cooee.gateway.http.route import Auth, Call, Route
 from cooee.gateway.http.server import METRICS_TYPE
 from cooee.ports.accounts import Account
 from cooee.ports.devices import Device
-from cooee.protocol import admin, http
+from cooee.protocol import admin, http, push
 from cooee.services.accounts import AccountService
 from cooee.services.bots import BotService
 from cooee.services.devices import unauthorized
 from cooee.services.enrolment import Enrolment
 from cooee.services.profiles import checked_user_id
+from cooee.services.push import PushService
 
 _MADE_UP_BYTES = 12
 
@@ -37,6 +38,7 @@ class AdminServices(msgspec.Struct, frozen=True):
     accounts: AccountService
     bots: BotService
     enrolment: Enrolment
+    push: PushService
     drain: Callable[[], None]
     stats: Callable[[], Mapping[str, int | float | str]]
     set_log_level: Callable[[str], None]
@@ -104,6 +106,12 @@ async def reset_password(call: _Call) -> admin.NewPassword:
     made_up = "" if wanted.password else secrets.token_urlsafe(_MADE_UP_BYTES)
     await call.services.accounts.reset_password(user_id, wanted.password or made_up)
     return admin.NewPassword(user_id, made_up)
+
+
+async def test_push(call: _Call) -> http.Page[push.PushTested]:
+    """Send a test notification to every device of an account."""
+    user_id = checked_user_id(call.path["userId"])
+    return http.Page(tuple(await call.services.push.test(user_id)))
 
 
 async def create_invite(call: _Call) -> admin.RegistrationInvite:
@@ -215,6 +223,11 @@ ADMIN_ROUTES: tuple[Route, ...] = (
         _route("PUT", f"{_ONE}/password", reset_password, "Give an account another password."),
         request=admin.SetPassword,
         response=admin.NewPassword,
+        errors=_GONE,
+    ),
+    _with(
+        _route("POST", f"{_ONE}/push-test", test_push, "Send a test notification to every device of an account."),
+        response=http.Page[push.PushTested],
         errors=_GONE,
     ),
     *admin_bots.ROUTES,

@@ -16,6 +16,7 @@ from cooee.services.groups import GroupService
 from cooee.services.incoming import IncomingHooks
 from cooee.services.messages import Messages
 from cooee.services.profiles import ProfileService
+from cooee.services.push import PushService
 from cooee.services.receipts import Receipts
 from cooee.services.sync import Sync
 from cooee.services.webhooks import WebhookService
@@ -44,6 +45,7 @@ class HttpServices(msgspec.Struct, frozen=True):
     sync: Sync
     groups: GroupService
     export: ExportService
+    push: PushService
     budgets: Budgets
     poll: Poll
     ready: Callable[[], Awaitable[None]]

@@ -1,6 +1,6 @@
 """The one table of everything that the public HTTP API offers; documents, checks and tests are made from it."""
 
-from cooee.gateway.http import accounts, bots, conversations, groups, incoming, server, users, webhooks
+from cooee.gateway.http import accounts, bots, conversations, groups, incoming, push, server, users, webhooks
 from cooee.gateway.http.documents import document_routes
 from cooee.gateway.http.route import Route
 
@@ -12,6 +12,7 @@ ROUTES: tuple[Route, ...] = (
     *bots.ROUTES,
     *incoming.ROUTES,
     *webhooks.ROUTES,
+    *push.ROUTES,
     *server.ROUTES,
     *document_routes(lambda: ROUTES),
 )
