@@ -26,7 +26,9 @@ from cooee.protocol.codec import decode_server
 from cooee.protocol.poll import PollRequest, PollResponse
 from cooee.services.passwords import PasswordSettings
 from tests.fakes.asgi import AsgiClient
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import ManualClock
+from tests.fakes.push_sender import RecordingPush
 from tests.fakes.webhook_sender import RecordingSender
 
 SERVER = "gw-test"
@@ -49,9 +51,13 @@ class House(house.House):
     ) -> None:
         self.store = store
         self.sender = RecordingSender()
+        self.blobs = MemoryBlobs()
         self.clock = clock or ManualClock()
+        self.push = RecordingPush()
+        senders = {"web": self.push, "fcm": self.push}
+        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender, self.blobs, senders)
         super().__init__(
-            Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender), self.clock),
+            Ports.of(store, live, self.clock),
             Config(accounts=accounts, limits=limits, webhooks=webhooks),
         )
         self.routed: list[Routed] = []
@@ -71,6 +77,7 @@ class House(house.House):
             devices=self.devices,
             contacts=self.contacts,
             conversations=self.conversations,
+            media=self.media,
             messages=self.messages,
             receipts=self.receipts,
             sync=self.sync,

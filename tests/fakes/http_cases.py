@@ -1,14 +1,19 @@
 """One good request for each route of the public API, in an order in which they all succeed."""
 
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from cooee.domain.ids import DeviceRef
+from cooee.ports.media import MediaState
 from cooee.ports.webhooks import DeadLetter, Part
 from tests.fakes.asgi import AsgiClient, Reply
 from tests.fakes.house import House
 
 DIRECT = "dm:alice:bob"
 LOG_IN = {"userId": "carol", "password": "correct horse", "device": {"name": "Laptop", "type": "desktop"}}
+
+FILE = b"a few bytes"
+UPLOAD = {"contentType": "text/plain", "size": len(FILE), "sha256": sha256(FILE).hexdigest(), "filename": "few.txt"}
 
 
 class Case(NamedTuple):
@@ -56,6 +61,9 @@ CASES = (
     Case("getMessages", "GET", f"/v1/conversations/{DIRECT}/messages?after=0&limit=10"),
     Case("getReceipts", "GET", f"/v1/conversations/{DIRECT}/receipts?sequenceNumber=1"),
     Case("deleteMessage", "DELETE", f"/v1/conversations/{DIRECT}/messages/1"),
+    Case("requestUpload", "POST", "/v1/media/uploads", UPLOAD),
+    Case("completeUpload", "POST", "/v1/media/{mediaKey}/complete", {"uploadId": "u1"}),
+    Case("getMedia", "GET", "/v1/media/{mediaKey}?redirect=false"),
     Case("createGroup", "POST", "/v1/groups", {"name": "Tea", "memberIds": ["bob"]}),
     Case("getGroup", "GET", "/v1/groups/{group}"),
     Case("patchGroup", "PATCH", "/v1/groups/{group}", {"name": "Tea party"}),
@@ -118,6 +126,7 @@ def filled(value: Any, names: dict[str, str]) -> Any:
 
 
 _GIVES = {
+    "requestUpload": {"mediaKey": "mediaKey"},
     "createGroup": {"group": "conversationId"},
     "createGroupInvite": {"token": "token"},
     "createBotToken": {"botToken": "tokenId"},
@@ -137,6 +146,10 @@ async def tour(house: House) -> list[tuple[Case, Reply]]:
     for case in CASES:
         if case.operation == "revokeDevice":
             names["device"] = await _another_device(house, alice)
+        if case.operation == "completeUpload":
+            house.blobs.put(names["mediaKey"], FILE, "text/plain")
+        if case.operation == "getMedia":
+            await house.ports.media.update(names["mediaKey"], MediaState.READY, b"{}")
         if case.operation == "listDeadLetters":
             names["letter"] = await bury_one(house, DeviceRef("echo", names["webhook"]))
         if case.operation == "deleteAccount":

@@ -17,7 +17,9 @@ from cooee.ports.accounts import Account, Privacy
 from cooee.ports.cursors import CursorUpdate
 from cooee.ports.devices import Device
 from cooee.protocol import frames
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import ManualClock
+from tests.fakes.push_sender import RecordingPush
 from tests.fakes.webhook_sender import RecordingSender
 
 
@@ -28,12 +30,13 @@ class MemoryHouse:
         self.store = store = MemoryStore()
         self.clock = ManualClock()
         self.sender = RecordingSender()
+        self.files = MemoryBlobs()
         config = Config(
             accounts=AccountsConfig(argon2_memory_kib=8, argon2_time_cost=1),
             limits=LimitsConfig(**limits),
             webhooks=webhooks,
         )
-        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender)
+        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender, self.files)
         self.house = House(Ports.of(store, live, self.clock), config)
 
     async def user(self, user_id: str, privacy: Privacy | None = None, devices: int = 1) -> DeviceRef:

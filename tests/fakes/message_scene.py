@@ -18,6 +18,7 @@ from cooee.domain import groups as rules
 from cooee.domain.conversation import Group, Member, Role
 from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import Limits
+from cooee.domain.media_settings import MediaSettings
 from cooee.domain.message import CONTENT_SYSTEM, LogRecord
 from cooee.ports.accounts import Account, Privacy
 from cooee.ports.devices import Device
@@ -29,12 +30,16 @@ from cooee.services.budgets import Budgets
 from cooee.services.conversation_list import ConversationList, ListSources
 from cooee.services.conversations import ConversationViews, ViewSources
 from cooee.services.group_receipts import GroupReceipts
+from cooee.services.media import MediaStores
+from cooee.services.media_checks import MediaChecks
 from cooee.services.messages import Messages
 from cooee.services.own_conversations import OwnConversations
 from cooee.services.receipts import Receipts, ReceiptStores
 from cooee.services.routes import Routes
+from cooee.services.send_line import SendLine
 from cooee.workers.fanout import Fanout
 from cooee.workers.wakeups import Wakeups
+from tests.fakes.blobs import MemoryBlobs
 from tests.fakes.clock import ManualClock
 from tests.fakes.conversation_store import ConversationStore, GroupsOf
 
@@ -83,7 +88,12 @@ class MessageScene:
         self.router = MemoryRouter()
         self.routes = Routes(self.sessions, self.router)
         self.budgets = Budgets(self.limits, self.clock.monotonic)
-        self.messages = Messages(log, self.views, timeline, self.clock, self.budgets)
+        self.files = MemoryBlobs()
+        self.media: Any = (memory or MemoryStore()).media
+        self.line = SendLine(
+            MediaChecks(MediaStores(self.media, self.files, self.clock), MediaSettings()), self.limits.content_bytes
+        )
+        self.messages = Messages(log, self.views, timeline, self.clock, self.budgets, self.line)
         self.preferences = MemoryPreferences()
         self.group_receipts = GroupReceipts(timeline, self.views, self.routes, self.clock, self._call_later)
         entries = ListSources(self.accounts, groups, timeline, cursors, self.preferences)

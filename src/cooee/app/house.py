@@ -25,6 +25,8 @@ from cooee.services.export import ExportService, ExportStores
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.groups import GroupService
 from cooee.services.incoming import HookStores, IncomingHooks, Posting
+from cooee.services.media import MediaService, MediaStores
+from cooee.services.media_checks import MediaChecks
 from cooee.services.messages import Messages
 from cooee.services.own_conversations import OwnConversations
 from cooee.services.own_state import OwnState
@@ -33,6 +35,7 @@ from cooee.services.presence import PresenceService
 from cooee.services.profiles import ProfileService, ProfileStores
 from cooee.services.receipts import Receipts, ReceiptStores
 from cooee.services.routes import Routes
+from cooee.services.send_line import SendLine
 from cooee.services.sync import OwnEntries, Sync, SyncStores
 from cooee.services.sync_tokens import SyncTokens
 from cooee.services.to_device import Acquaintance, ToDeviceService
@@ -42,6 +45,7 @@ from cooee.services.webhook_courier import WebhookCourier
 from cooee.services.webhook_reader import WebhookReader
 from cooee.services.webhooks import WebhookParts, WebhookService
 from cooee.workers.fanout import Fanout
+from cooee.workers.media_collector import MediaCollector
 from cooee.workers.outgoing import OutgoingPorts, OutgoingServices, OutgoingWebhooks
 from cooee.workers.sweeper import Sweeper
 from cooee.workers.wakeups import Wakeups
@@ -122,7 +126,12 @@ class House:
         self.contacts = ContactService(
             ContactStores(ports.contacts, ports.accounts), self.own_state, self.routes, limits, self.views.forget
         )
-        self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets)
+        stores = MediaStores(ports.media, ports.blobs, clock)
+        self.media = MediaService(stores, self.budgets, config.media)
+        self.media_checks = MediaChecks(stores, config.media)
+        self.collector = MediaCollector(stores, config.media.collect_interval_s)
+        self.line = SendLine(self.media_checks, limits.content_bytes)
+        self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets, self.line)
         self.incoming = IncomingHooks(
             HookStores(ports.bots, ports.cursors),
             Posting(self.bots, self.devices, self.messages, self.views),
@@ -202,6 +211,7 @@ class House:
             self.own_conversations.run,
             self.presence.run,
             self.sweeper.run,
+            self.collector.run,
             self.outgoing.run,
             self.pushes.notifier.run,
             self.lag.run,

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from cooee.ports.accounts import Accounts
+from cooee.ports.blobs import Blobs
 from cooee.ports.bots import Bots
 from cooee.ports.clock import Clock
 from cooee.ports.contacts import Contacts
@@ -67,12 +68,13 @@ class Store(Protocol):
 
 
 class Live(NamedTuple):
-    """The soft ports, which hold nothing that may not be lost at any moment, and the way out."""
+    """The soft ports, which hold nothing that may not be lost at any moment, and the ways out."""
 
     sessions: Sessions
     router: Router
     presence: Presence
     webhook_sender: WebhookSender
+    blobs: Blobs
     push_senders: Mapping[str, PushSender] = MappingProxyType({})
 
 
@@ -99,6 +101,7 @@ class Ports(NamedTuple):
     router: Router
     presence: Presence
     webhook_sender: WebhookSender
+    blobs: Blobs
     push_senders: Mapping[str, PushSender]
     clock: Clock
 
@@ -126,6 +129,7 @@ class Ports(NamedTuple):
             router=live.router,
             presence=live.presence,
             webhook_sender=live.webhook_sender,
+            blobs=live.blobs,
             push_senders=live.push_senders,
             clock=clock,
         )

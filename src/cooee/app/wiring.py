@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+from cooee.adapters.files.blobs import FolderBlobs, FolderSettings
 from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.adapters.memory.clock import SystemClock
 from cooee.adapters.memory.presence import MemoryPresence
@@ -34,6 +35,7 @@ from cooee.gateway.http.app import HttpSettings, http_app
 from cooee.gateway.http.services import HttpServices
 from cooee.gateway.server import FrontServer, FrontSettings
 from cooee.gateway.services import GatewayServices
+from cooee.ports.blobs import Blobs
 from cooee.ports.retention import RetentionSettings
 from cooee.services.accounts import AccountService
 
@@ -55,7 +57,8 @@ class Server:
         self._store = store
         clock = SystemClock()
         self._sender = HttpWebhookSender(config.webhooks)
-        self._house = House(_ports(store, clock, self._sender), config)
+        self._blobs = _blobs(config, clock)
+        self._house = House(_ports(store, clock, self._sender, self._blobs), config)
         self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
         self._telemetry = Telemetry([self._values, self._house.values, self._house.lag.values, self._store_values])
         settings = HttpSettings(config.server.public_url, config.server.allowed_origins, config.limits.http_body_bytes)
@@ -142,6 +145,7 @@ class Server:
         await self._backups.aclose()
         await self._house.aclose()
         await self._sender.aclose()
+        await self._blobs.aclose()
         await self._store.aclose()
 
     async def _drain_once(self) -> None:
@@ -172,6 +176,7 @@ class Server:
             devices=house.devices,
             contacts=house.contacts,
             conversations=house.conversations,
+            media=house.media,
             messages=house.messages,
             receipts=house.receipts,
             sync=house.sync,
@@ -247,7 +252,8 @@ async def open_offline(config: Config) -> AsyncIterator[AccountService]:
     """
     store = await _open_store(config)
     try:
-        house = House(_ports(store, SystemClock(), HttpWebhookSender(config.webhooks)), config)
+        clock = SystemClock()
+        house = House(_ports(store, clock, HttpWebhookSender(config.webhooks), _blobs(config, clock)), config)
         yield house.accounts
     finally:
         await store.aclose()
@@ -331,8 +337,20 @@ async def _open_store(config: Config) -> SqliteStore:
         raise StoreFailed(str(problem)) from problem
 
 
-def _ports(store: SqliteStore, clock: SystemClock, sender: HttpWebhookSender) -> Ports:
-    return Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence(), sender), clock)
+def _blobs(config: Config, clock: SystemClock) -> FolderBlobs:
+    data = Path(config.server.data_dir)
+    folder = Path(config.media.folder) if config.media.folder else data / "media"
+    settings = FolderSettings(
+        folder=folder,
+        secret_file=data / "media.key",
+        part_bytes=config.media.part_bytes,
+        keep_free_bytes=config.media.keep_free_bytes,
+    )
+    return FolderBlobs(settings, clock)
+
+
+def _ports(store: SqliteStore, clock: SystemClock, sender: HttpWebhookSender, blobs: Blobs) -> Ports:
+    return Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence(), sender, blobs), clock)
 
 
 def _gateway_services(house: House) -> GatewayServices:

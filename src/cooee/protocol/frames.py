@@ -179,7 +179,7 @@ class WireLimits(msgspec.Struct, rename="camel", frozen=True, gc=False):
     max_to_device_messages: int = 100
     max_to_device_bytes: int = 16_384
     large_group_members: int = 50
-    content_types: tuple[str, ...] = ("text",)
+    content_types: tuple[str, ...] = ("text", "image", "video", "audio", "document")
 
 
 class Welcome(_Frame, tag="welcome", frozen=True):
@@ -342,6 +342,19 @@ class AccountChanged(_Frame, tag="account", frozen=True):
     sync_token: str = ""
 
 
+class MediaSeen(_Frame, tag="media", frozen=True):
+    """A file of the conversation was looked at (§18): what was found out, and whether there is a thumbnail."""
+
+    conversation_id: str
+    media_key: str
+    thumbnail: bool = False
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    blurhash: str | None = None
+    waveform: str | None = None
+
+
 class Pong(_Frame, tag="pong", frozen=True):
     """The answer to `Ping`."""
 
@@ -386,6 +399,7 @@ ServerFrame = (
     | ToDevice
     | ConversationChanged
     | AccountChanged
+    | MediaSeen
     | Pong
     | Reconnect
     | Error

@@ -9,18 +9,30 @@ from typing import Any, TypeVar
 from cooee.domain.conversation import Role
 from cooee.domain.errors import CooeeError, ErrorCode, not_a_member, not_found
 from cooee.domain.ids import DeviceRef, direct_conversation_id, is_direct, is_user_id
-from cooee.domain.message import CONTENT_DELETED, CONTENT_SYSTEM, Envelope, LogRecord, Message, Placed
+from cooee.domain.message import (
+    CONTENT_DELETED,
+    CONTENT_SYSTEM,
+    CONTENT_TEXT,
+    MEDIA_TYPES,
+    Envelope,
+    LogRecord,
+    Message,
+    Placed,
+)
 from cooee.ports.clock import Clock
 from cooee.ports.message_log import MessageLog
 from cooee.ports.timeline import Timeline
 from cooee.protocol import frames
 from cooee.protocol.codec import encode_body, encode_system_body, error_frame
+from cooee.protocol.media import media_content
 from cooee.services.budgets import Budgets
 from cooee.services.conversations import ConversationView, ConversationViews, check_takes_part
 from cooee.services.send_checks import check_send
+from cooee.services.send_line import SendLine
 
 _log = logging.getLogger(__name__)
 _NOBODY: frozenset[str] = frozenset()
+_NO_MEDIA: tuple[str, ...] = ()
 _Answer = TypeVar("_Answer")
 
 Reply = Callable[[frames.ServerFrame], None]
@@ -31,7 +43,13 @@ class Messages:
     """Accepts messages. What it refuses was never appended; what it appended is never refused (invariant 9)."""
 
     def __init__(
-        self, log: MessageLog, views: ConversationViews, timeline: Timeline, clock: Clock, budgets: Budgets
+        self,
+        log: MessageLog,
+        views: ConversationViews,
+        timeline: Timeline,
+        clock: Clock,
+        budgets: Budgets,
+        line: SendLine,
     ) -> None:
         self._log = log
         self._views = views
@@ -39,6 +57,8 @@ class Messages:
         self._clock = clock
         self._budgets = budgets
         self._limits = budgets.limits
+        self._line = line
+        self._waiting = line.waiting
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, sender: DeviceRef, frame: frames.Send, reply: Reply) -> None:
@@ -51,6 +71,10 @@ class Messages:
             conversation_id = frame.conversation_id
             if conversation_id is None:
                 conversation_id = _direct_with(sender, frame)
+            if (self._waiting or frame.content_type != CONTENT_TEXT) and self._line.take(
+                sender, frame, reply, conversation_id, self._forward
+            ):
+                return
             view = self._views.peek(conversation_id)
             if view is None:
                 check_takes_part(conversation_id, sender.user_id)
@@ -111,6 +135,19 @@ class Messages:
             )
         )
 
+    def _forward(
+        self, sender: DeviceRef, frame: frames.Send, reply: Reply, conversation_id: str, refusal: CooeeError | None
+    ) -> None:
+        """Take a message whose turn in the line has come, as `send` does."""
+        try:
+            if refusal is not None:
+                self._spawn(self._answer_resend(sender, frame, reply, conversation_id, refusal))
+                return
+            check_takes_part(conversation_id, sender.user_id)
+            self._views.use(conversation_id, partial(self._append_or_refuse, sender, frame, reply))
+        except Exception as problem:  # noqa: BLE001  # as in `send`
+            _refuse(frame, reply, problem)
+
     def _append_or_refuse(
         self, sender: DeviceRef, frame: frames.Send, reply: Reply, outcome: ConversationView | CooeeError
     ) -> None:
@@ -141,6 +178,7 @@ class Messages:
             0,
             frame.notification_preview,
             _envelopes(frame) if frame.envelopes else (),
+            _NO_MEDIA if frame.content_type == CONTENT_TEXT else self._media(frame),
         )
         self._log.append(record, partial(self._appended, frame, record, reply))
 
@@ -167,6 +205,12 @@ class Messages:
             _refuse(frame, reply, refusal)
         else:
             reply(_ack(frame, conversation_id, placed))
+
+    def _media(self, frame: frames.Send) -> tuple[str, ...]:
+        """Return what the message holds."""
+        if frame.content_type not in MEDIA_TYPES:
+            return frame.media_keys
+        return (media_content(frame.content_type, bytes(frame.content), self._limits.content_bytes).media_key,)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

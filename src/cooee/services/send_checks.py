@@ -5,10 +5,11 @@ import msgspec
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.domain.ids import is_client_message_id, is_user_id
 from cooee.domain.limits import Limits
-from cooee.domain.message import CONTENT_TEXT
+from cooee.domain.message import CONTENT_TEXT, MEDIA_TYPES
 from cooee.protocol.frames import Send
+from cooee.protocol.media import media_content
 
-CONTENT_TYPES: tuple[str, ...] = (CONTENT_TEXT,)
+CONTENT_TYPES: tuple[str, ...] = (CONTENT_TEXT, "image", "video", "audio", "document")
 """What this version takes; clients learn it from ``welcome.limits.contentTypes``."""
 
 _MAX_ID_DIGITS = 20
@@ -28,9 +29,12 @@ def check_send(frame: Send, limits: Limits) -> None:
         not is_client_message_id(message_id)
     ):
         raise bad_frame("clientMessageId must have 1 to 64 characters and no control characters")
-    if frame.content_type != CONTENT_TEXT:
+    if frame.content_type == CONTENT_TEXT:
+        _check_text(bytes(frame.content), limits.content_bytes)
+    elif frame.content_type in MEDIA_TYPES:
+        media_content(frame.content_type, bytes(frame.content), limits.content_bytes)
+    else:
         raise bad_frame(f"contentType must be one of: {', '.join(CONTENT_TYPES)}")
-    _check_text(bytes(frame.content), limits.content_bytes)
     if frame.notification_preview:
         _check_preview(frame.notification_preview, limits.preview_bytes)
     if frame.reply_to is not None and not _is_message_id(frame.reply_to):
@@ -38,9 +42,9 @@ def check_send(frame: Send, limits: Limits) -> None:
     if frame.mentions:
         _check_mentions(frame.mentions, limits.mentions)
     if frame.envelopes or frame.media_keys or frame.group_envelope is not None:
-        raise bad_frame("envelopes, groupEnvelope and mediaKeys do not go with contentType text")
+        raise bad_frame(f"envelopes, groupEnvelope and mediaKeys do not go with contentType {frame.content_type}")
     if frame.roster_version is not None or frame.device_list_hash is not None:
-        raise bad_frame("rosterVersion and deviceListHash do not go with contentType text")
+        raise bad_frame(f"rosterVersion and deviceListHash do not go with contentType {frame.content_type}")
 
 
 def _check_text(content: bytes, limit: int) -> None:

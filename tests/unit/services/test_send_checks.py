@@ -75,7 +75,7 @@ def test_bad_frames_are_refused(fields: dict[str, object]) -> None:
     assert refusal(**fields).code is ErrorCode.BAD_FRAME
 
 
-@pytest.mark.parametrize("content_type", ["image", "encrypted", "system", "deleted", "", "TEXT"])
+@pytest.mark.parametrize("content_type", ["sticker", "encrypted", "system", "deleted", "", "TEXT"])
 def test_an_unsupported_content_type_is_told_what_is_supported(content_type: str) -> None:
     error = refusal(contentType=content_type)
     assert error.code is ErrorCode.BAD_FRAME
@@ -107,3 +107,84 @@ def test_invalid_utf8_is_refused() -> None:
 
 def test_a_long_preview_is_refused() -> None:
     assert refusal(notificationPreview="é" * 129).code is ErrorCode.TOO_LARGE
+
+
+# --- media ------------------------------------------------------------------------------------------------------------
+
+PHOTO = {"mediaKey": "k" * 22, "mimeType": "image/png", "size": 10}
+
+
+def media(content_type: str = "image", **changes: object) -> CooeeError | None:
+    """Return why a message with a file is refused, or None."""
+    content = {name: value for name, value in {**PHOTO, **changes}.items() if value is not None}
+    try:
+        check_send(send(contentType=content_type, content=content), LIMITS)
+    except CooeeError as refused:
+        return refused
+    return None
+
+
+@pytest.mark.parametrize(
+    ("content_type", "changes"),
+    [
+        ("image", {"caption": "hé", "filename": "ä b.png", "width": 1, "height": 1_000_000}),
+        ("image", {"blurhash": "LEHV6nWB2yk8pyo0adR*.7kCMdnj"}),
+        ("video", {"mimeType": "video/mp4", "durationMs": 0}),
+        ("audio", {"mimeType": "audio/ogg", "waveform": "A" * 171}),
+        ("document", {"mimeType": "text/html"}),
+        ("document", {}),
+    ],
+)
+def test_good_media_pass(content_type: str, changes: dict[str, object]) -> None:
+    assert media(content_type, **changes) is None
+
+
+@pytest.mark.parametrize(
+    ("content_type", "changes"),
+    [
+        ("image", {"mimeType": "image/svg+xml"}),
+        ("image", {"mimeType": "text/html"}),
+        ("image", {"mimeType": "video/mp4"}),
+        ("video", {"mimeType": "image/png"}),
+        ("audio", {"mimeType": "video/mp4"}),
+        ("document", {"mimeType": "text/html; charset=utf-8"}),
+        ("document", {"mimeType": "nonsense"}),
+        ("image", {"mediaKey": "../../etc/passwd"}),
+        ("image", {"mediaKey": "k" * 21}),
+        ("image", {"mediaKey": "k" * 22 + ".thumb"}),
+        ("image", {"mediaKey": None}),
+        ("image", {"size": 0}),
+        ("image", {"size": 2**53}),
+        ("image", {"size": "10"}),
+        ("image", {"width": 0}),
+        ("image", {"height": -1}),
+        ("image", {"durationMs": -1}),
+        ("image", {"filename": "a/b.png"}),
+        ("image", {"filename": "..\\b.png"}),
+        ("image", {"filename": "x" * 256}),
+        ("image", {"filename": "a\nb"}),
+        ("image", {"filename": ""}),
+        ("image", {"blurhash": "<script>"}),
+        ("image", {"blurhash": "x" * 129}),
+        ("image", {"waveform": "A" * 172}),
+        ("image", {"waveform": "=="}),
+        ("image", {"url": "https://evil.example"}),
+    ],
+)
+def test_bad_media_are_refused(content_type: str, changes: dict[str, object]) -> None:
+    refused = media(content_type, **changes)
+    assert refused is not None
+    assert refused.code is ErrorCode.BAD_FRAME
+
+
+def test_a_caption_beyond_the_limit_is_too_large() -> None:
+    refused = media(caption="ж" * LIMITS.content_bytes)
+    assert refused is not None
+    assert refused.code is ErrorCode.TOO_LARGE
+
+
+def test_a_text_is_no_media_and_media_no_text() -> None:
+    for content_type, content in (("text", PHOTO), ("image", "hello"), ("image", ["x"])):
+        with pytest.raises(CooeeError) as caught:
+            check_send(send(contentType=content_type, content=content), LIMITS)
+        assert caught.value.code is ErrorCode.BAD_FRAME

@@ -43,6 +43,7 @@ _PARAMETERS = {
     "webhookId": "The id of an outgoing webhook; it is a deviceId of the bot.",
     "letterId": "The id of a dead letter; it is the request's `webhook-id`.",
     "secret": "The secret of an incoming webhook.",
+    "mediaKey": "The key of a file, as its upload was answered with.",
     "conversationId": "`dm:{a}:{b}` with the userIds in ascending order, or `group:{id}`.",
     "sequenceNumber": "The message's number in its conversation.",
 }

@@ -14,6 +14,7 @@ from cooee.services.devices import DeviceService
 from cooee.services.export import ExportService
 from cooee.services.groups import GroupService
 from cooee.services.incoming import IncomingHooks
+from cooee.services.media import MediaService
 from cooee.services.messages import Messages
 from cooee.services.profiles import ProfileService
 from cooee.services.push import PushService
@@ -40,6 +41,7 @@ class HttpServices(msgspec.Struct, frozen=True):
     devices: DeviceService
     contacts: ContactService
     conversations: ConversationList
+    media: MediaService
     messages: Messages
     receipts: Receipts
     sync: Sync

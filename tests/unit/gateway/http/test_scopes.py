@@ -14,8 +14,9 @@ NEEDS = {
     Scope.ANY: {"getMe", "getUser", "getSession", "logOut"},
     Scope.MESSAGES_READ: {
         *("listConversations", "getConversation", "getMessages", "getReceipts", "getGroup", "poll"),
+        "getMedia",
     },
-    Scope.MESSAGES_WRITE: {"sendMessage", "deleteMessage", "patchConversation"},
+    Scope.MESSAGES_WRITE: {"sendMessage", "deleteMessage", "patchConversation", "requestUpload", "completeUpload"},
     Scope.GROUPS_WRITE: {
         *("createGroup", "patchGroup", "deleteGroup", "addGroupMembers", "removeGroupMember", "setGroupRole"),
         *("createGroupInvite", "deleteGroupInvite", "joinGroup"),

@@ -35,6 +35,9 @@ PROMISED = {
     "GET /v1/conversations/{}/receipts",
     "DELETE /v1/conversations/{}/messages/{}",
     "POST /v1/messages",
+    "POST /v1/media/uploads",
+    "POST /v1/media/{}/complete",
+    "GET /v1/media/{}",
     "POST /v1/groups",
     "GET /v1/groups/{}",
     "PATCH /v1/groups/{}",
@@ -76,7 +79,7 @@ PROMISED = {
     "GET /v1/asyncapi.json",
     "GET /",
 }
-"""PROTOCOL.md §8, §11, §12, §16 and §17, as far as accounts, messages, groups and bots go."""
+"""PROTOCOL.md §8, §11, §12, §16, §17 and §18, as far as accounts, messages, groups and bots go."""
 
 OPEN = {
     "register",
