@@ -165,7 +165,7 @@ class S3Blobs:
                 parts, after = multipart.parts_of(answer.body)
             found += parts
             if not after:
-                return sorted(found)
+                return multipart.latest(found)
 
     async def _hash(self, key: str, etag: str) -> bytes | None:
         """Read the object once and remember its hash; None when it has gone."""

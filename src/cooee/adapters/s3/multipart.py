@@ -21,6 +21,8 @@ class Part(NamedTuple):
     number: int
     etag: str
     size: int
+    changed: str
+    """When it came, as the store writes it: in an order that is that of time."""
 
 
 def upload_id_of(answer: bytes) -> str:
@@ -36,13 +38,28 @@ def parts_of(answer: bytes) -> tuple[list[Part], str]:
     tree = _tree(answer)
     try:
         parts = [
-            Part(int(_text(each, "PartNumber")), _text(each, "ETag"), int(_text(each, "Size")))
+            Part(
+                int(_text(each, "PartNumber")),
+                _text(each, "ETag"),
+                int(_text(each, "Size")),
+                _text(each, "LastModified"),
+            )
             for each in tree.iterfind("{*}Part")
         ]
     except ValueError:
         raise NotUnderstood from None
     more = tree.findtext("{*}IsTruncated") == "true"
     return parts, str(tree.findtext("{*}NextPartNumberMarker") or "") if more else ""
+
+
+def latest(parts: list[Part]) -> list[Part]:
+    """Return one part of each number, in order: the one that came last, where a store lists former ones, too."""
+    by_number: dict[int, Part] = {}
+    for part in parts:
+        known = by_number.get(part.number)
+        if known is None or part.changed >= known.changed:
+            by_number[part.number] = part
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def uploads_of(answer: bytes, key: str) -> list[str]:
