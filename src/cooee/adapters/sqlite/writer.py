@@ -63,6 +63,7 @@ class WriterThread:
         self._pending: list[Operation] = []
         self._queue: queue.SimpleQueue[list[Operation] | None] = queue.SimpleQueue()
         self._stopped = False
+        self._committed_at = -1.0
         self._thread = threading.Thread(target=self._run, name="cooee-writer", daemon=True)
         connection.set_wal_hook(self._note_wal)
         self._thread.start()
@@ -98,17 +99,23 @@ class WriterThread:
             batch = self._collect()
             if batch:
                 self._write(batch)
+                self._committed_at = time.monotonic()
                 if self.counters.wal_pages >= self._checkpoint_pages:
                     self._checkpoint()
 
     def _collect(self) -> list[Operation]:
-        """Wait for the first operations, then for the group commit's delay, and return all that is there by then."""
+        """Wait for the first operations, then until the delay since the last commit is over; return what came by then.
+
+        Who comes after a pause is not delayed at all.
+        """
         batch = self._queue.get()
         if batch is None:
             self._stopped = True
             return []
         if self._delay_s and len(batch) < FULL_ENOUGH:
-            time.sleep(self._delay_s)
+            pause = self._committed_at + self._delay_s - time.monotonic()
+            if pause > 0:
+                time.sleep(pause)
         try:
             while len(batch) < MAX_BATCH:
                 more = self._queue.get_nowait()
