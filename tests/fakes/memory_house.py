@@ -26,9 +26,17 @@ from tests.fakes.webhook_sender import RecordingSender
 class MemoryHouse:
     """Services by name in `house`, stores in `store`, and what is needed to let people do things."""
 
-    def __init__(self, *, webhooks: WebhooksConfig = WebhooksConfig(), **limits: Any) -> None:  # noqa: B008  # frozen
-        self.store = store = MemoryStore()
-        self.clock = ManualClock()
+    def __init__(
+        self,
+        *,
+        webhooks: WebhooksConfig = WebhooksConfig(),  # noqa: B008  # frozen
+        before: "MemoryHouse | None" = None,
+        **limits: Any,
+    ) -> None:
+        """Build a house; with ``before`` the same one after a crash: what was stored is there, and all else is gone."""
+        self.store = store = MemoryStore() if before is None else before.store
+        self.clock = ManualClock() if before is None else before.clock
+        self.push = RecordingPush() if before is None else before.push
         self.sender = RecordingSender()
         self.files = MemoryBlobs()
         config = Config(
@@ -36,7 +44,8 @@ class MemoryHouse:
             limits=LimitsConfig(**limits),
             webhooks=webhooks,
         )
-        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender, self.files)
+        senders = {"web": self.push, "fcm": self.push}
+        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender, self.files, senders)
         self.house = House(Ports.of(store, live, self.clock), config)
 
     async def user(self, user_id: str, privacy: Privacy | None = None, devices: int = 1) -> DeviceRef:

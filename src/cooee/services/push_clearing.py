@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from cooee.domain.ids import DeviceRef
 from cooee.domain.push import PushSettings
+from cooee.domain.retry import HAND_OVER_AFTER_MS
 from cooee.ports.clock import Clock
 from cooee.ports.push_queue import PushEntry
 from cooee.ports.push_sender import PushNotification, PushVerdict
@@ -119,9 +120,9 @@ class PushClearing:
         return shown
 
     async def _missed(self, user_id: str, shown: dict[tuple[str, str], int]) -> list[PushEntry]:
-        now = self._clock.wall_ms()
+        due_at = self._clock.wall_ms() + HAND_OVER_AFTER_MS  # who comes back by himself needs no waking
         return [
-            PushEntry(user_id, target.device_id, missed.conversation_id, missed.last, now)
+            PushEntry(user_id, target.device_id, missed.conversation_id, missed.last, due_at)
             for target in await self._targets.of_user(user_id)
             for missed in await self._timeline.missed(target.ref)
             if missed.last > shown.get((target.device_id, missed.conversation_id), 0)
