@@ -5,12 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
-from cooee.adapters.files.blobs import FolderBlobs, FolderSettings
+from cooee.adapters.files.blobs import FolderBlobs, FolderSettings, examine_folder
 from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.adapters.memory.clock import SystemClock
 from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
+from cooee.adapters.s3.blobs import S3Blobs
+from cooee.adapters.s3.bucket import S3Settings
 from cooee.adapters.sqlite import copies
 from cooee.adapters.sqlite.batch import BATCH_SIZE_BOUNDS
 from cooee.adapters.sqlite.database import DatabaseSettings
@@ -31,7 +33,8 @@ from cooee.app.tls.serving import Tls, tls_of, url_of
 from cooee.domain.errors import unavailable
 from cooee.gateway.gateway import Gateway
 from cooee.gateway.http.admin import AdminServices, admin_app
-from cooee.gateway.http.app import HttpSettings, http_app
+from cooee.gateway.http.app import Around, HttpSettings, http_app
+from cooee.gateway.http.blobs import BlobRoutes
 from cooee.gateway.http.services import HttpServices
 from cooee.gateway.server import FrontServer, FrontSettings
 from cooee.gateway.services import GatewayServices
@@ -62,7 +65,7 @@ class Server:
         self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
         self._telemetry = Telemetry([self._values, self._house.values, self._house.lag.values, self._store_values])
         settings = HttpSettings(config.server.public_url, config.server.allowed_origins, config.limits.http_body_bytes)
-        app = http_app(self._http_services(), settings)
+        app = http_app(self._http_services(), settings, _blob_routes(self._blobs, clock))
         self._front = FrontServer(
             app if tls is None else tls.app(app),
             self._gateway.new_session,
@@ -237,10 +240,10 @@ async def open_server(config: Config) -> Server:
     store = await _open_store(config)
     try:
         tls = tls_of(config.server)  # after the store, whose lock guards the folder
-    except CertificateFailed:
+        return Server(config, store, tls)
+    except (CertificateFailed, StoreFailed):
         await store.aclose()
         raise
-    return Server(config, store, tls)
 
 
 @contextlib.asynccontextmanager
@@ -253,8 +256,10 @@ async def open_offline(config: Config) -> AsyncIterator[AccountService]:
     store = await _open_store(config)
     try:
         clock = SystemClock()
-        house = House(_ports(store, clock, HttpWebhookSender(config.webhooks), _blobs(config, clock)), config)
+        blobs = _blobs(config, clock)
+        house = House(_ports(store, clock, HttpWebhookSender(config.webhooks), blobs), config)
         yield house.accounts
+        await blobs.aclose()
     finally:
         await store.aclose()
 
@@ -304,6 +309,26 @@ def examine_store(config: Config, *, online: bool) -> tuple[int, int, str]:
     return version, newest, wrong
 
 
+def examine_media(config: Config) -> tuple[str, str]:
+    """Return where files of messages lie, and what is wrong with that place, empty: nothing is. Blocks."""
+    if config.media.store == "folder":
+        settings = _folder_settings(config)
+        return str(settings.folder), examine_folder(settings.folder, settings.secret_file)
+    where = f"bucket {config.s3.bucket} of {config.s3.endpoint}"
+    try:
+        blobs = S3Blobs(_s3_settings(config), SystemClock())
+    except (OSError, UnicodeDecodeError) as problem:
+        return where, f"s3.secret_key_file cannot be read: {problem}"
+    return where, asyncio.run(_examined(blobs))
+
+
+async def _examined(blobs: S3Blobs) -> str:
+    try:
+        return await blobs.examine()
+    finally:
+        await blobs.aclose()
+
+
 def admin_socket(config: Config) -> Path:
     """Return where the running server of this configuration listens for administration."""
     return Path(config.server.data_dir) / ADMIN_SOCKET
@@ -337,16 +362,46 @@ async def _open_store(config: Config) -> SqliteStore:
         raise StoreFailed(str(problem)) from problem
 
 
-def _blobs(config: Config, clock: SystemClock) -> FolderBlobs:
+def _blobs(config: Config, clock: SystemClock) -> FolderBlobs | S3Blobs:
+    """Open the store of media. Blocks for a folder, which is made; a bucket is not asked before it is needed."""
+    try:
+        if config.media.store == "s3":
+            return S3Blobs(_s3_settings(config), clock)
+        return FolderBlobs(_folder_settings(config), clock)
+    except (OSError, UnicodeDecodeError) as problem:
+        raise StoreFailed(f"the store of files cannot be opened: {problem}") from None
+
+
+def _blob_routes(blobs: FolderBlobs | S3Blobs, clock: SystemClock) -> Around | None:
+    """Return what answers the signed requests that lead to this server, None when they lead elsewhere."""
+    if isinstance(blobs, S3Blobs):
+        return None
+    return lambda app: BlobRoutes(app, blobs.files, clock)
+
+
+def _folder_settings(config: Config) -> FolderSettings:
     data = Path(config.server.data_dir)
-    folder = Path(config.media.folder) if config.media.folder else data / "media"
-    settings = FolderSettings(
-        folder=folder,
+    return FolderSettings(
+        folder=Path(config.media.folder) if config.media.folder else data / "media",
         secret_file=data / "media.key",
         part_bytes=config.media.part_bytes,
         keep_free_bytes=config.media.keep_free_bytes,
     )
-    return FolderBlobs(settings, clock)
+
+
+def _s3_settings(config: Config) -> S3Settings:
+    s3 = config.s3
+    secret = s3.secret_key or Path(s3.secret_key_file).read_text("utf-8").strip()
+    return S3Settings(
+        endpoint=s3.endpoint,
+        public_endpoint=s3.public_endpoint,
+        region=s3.region,
+        bucket=s3.bucket,
+        access_key=s3.access_key,
+        secret_key=secret,
+        path_style=s3.path_style,
+        part_bytes=config.media.part_bytes,
+    )
 
 
 def _ports(store: SqliteStore, clock: SystemClock, sender: HttpWebhookSender, blobs: Blobs) -> Ports:
