@@ -34,6 +34,7 @@ NEEDS = {
         *("listDevices", "revokeDevice", "changePassword", "deleteAccount", "exportAccount", "newRecoveryCodes"),
         *("createBot", "listBots", "getBot", "patchBot", "deleteBot"),
         *("createBotToken", "listBotTokens", "revokeBotToken"),
+        *("putPushSubscription", "getPushSubscription", "deletePushSubscription"),
     },
 }
 """A new route that takes a token must be put here on purpose."""

@@ -76,10 +76,13 @@ PROMISED = {
     "GET /readyz",
     "GET /metrics",
     "GET /v1/openapi.json",
+    "PUT /v1/push/subscription",
+    "GET /v1/push/subscription",
+    "DELETE /v1/push/subscription",
     "GET /v1/asyncapi.json",
     "GET /",
 }
-"""PROTOCOL.md §8, §11, §12, §16, §17 and §18, as far as accounts, messages, groups and bots go."""
+"""PROTOCOL.md §8, §11, §12, §16 to §19, as far as accounts, messages, groups and bots go."""
 
 OPEN = {
     "register",
