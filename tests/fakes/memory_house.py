@@ -9,7 +9,7 @@ from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.memory.store import MemoryStore
-from cooee.app.config import AccountsConfig, Config, LimitsConfig, WebhooksConfig
+from cooee.app.config import AccountsConfig, Config, LimitsConfig, MediaConfig, WebhooksConfig
 from cooee.app.house import House
 from cooee.app.ports import Live, Ports
 from cooee.domain.ids import DeviceRef
@@ -30,6 +30,7 @@ class MemoryHouse:
         self,
         *,
         webhooks: WebhooksConfig = WebhooksConfig(),  # noqa: B008  # frozen
+        media: MediaConfig = MediaConfig(),  # noqa: B008  # frozen
         before: "MemoryHouse | None" = None,
         **limits: Any,
     ) -> None:
@@ -38,11 +39,12 @@ class MemoryHouse:
         self.clock = ManualClock() if before is None else before.clock
         self.push = RecordingPush() if before is None else before.push
         self.sender = RecordingSender()
-        self.files = MemoryBlobs()
+        self.files = MemoryBlobs() if before is None else before.files
         config = Config(
             accounts=AccountsConfig(argon2_memory_kib=8, argon2_time_cost=1),
             limits=LimitsConfig(**limits),
             webhooks=webhooks,
+            media=media,
         )
         senders = {"web": self.push, "fcm": self.push}
         live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), self.sender, self.files, senders)
