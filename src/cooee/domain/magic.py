@@ -75,9 +75,10 @@ def _boxed(head: bytes) -> frozenset[str]:
 
 
 def _sound(head: bytes) -> frozenset[str]:
-    """Tell MPEG audio without a tag by its sync word and layer, ADTS by its layer 0."""
-    if len(head) < 2 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+    """Tell MPEG audio without a tag by its sync word, layer (II or III), bit rate and rate; ADTS by its layer 0."""
+    if len(head) < 3 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return _NOTHING
     if head[1] & 0xF6 == 0xF0:
         return frozenset({"audio/aac"})
-    return frozenset({"audio/mpeg"}) if head[1] & 0x06 and head[1] & 0x18 != 0x08 else _NOTHING
+    is_frame = head[1] & 0x06 in {0x02, 0x04} and head[1] & 0x18 != 0x08
+    return frozenset({"audio/mpeg"}) if is_frame and head[2] & 0xF0 != 0xF0 and head[2] & 0x0C != 0x0C else _NOTHING
