@@ -34,7 +34,7 @@ class PushSettings(msgspec.Struct, frozen=True):
         float, _doc("Seconds after a notification in which a user's further messages are gathered into one.", ge=0)
     ] = 5.0
     per_device: Annotated[Rate, _doc("Notifications per device; beyond them they are gathered for longer.")] = Rate(
-        1 / 15, 20
+        0.1, 20
     )
     in_flight: Annotated[int, _doc("Notifications on their way at the same time, per platform.", ge=1, le=1000)] = 32
     timeout_s: Annotated[float, _doc("Seconds in which a platform must have answered.", gt=0)] = 10.0
