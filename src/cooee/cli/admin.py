@@ -13,6 +13,7 @@ from cooee.cli.admin_backup import backup, restore
 from cooee.cli.admin_bots import bots
 from cooee.cli.admin_doctor import doctor
 from cooee.cli.admin_place import Place, pass_place, running
+from cooee.cli.admin_push import push
 from cooee.cli.admin_socket import AdminSocket, NobodyListens, query
 from cooee.cli.choices import json_option
 from cooee.cli.errors import CliError, sentence
@@ -50,7 +51,7 @@ def admin(context: click.Context, data_dir: str | None, config_file: Path | None
     context.obj = Place(data_dir, config_file)
 
 
-for _command in (backup, restore, doctor, bots):
+for _command in (backup, restore, doctor, bots, push):
     admin.add_command(_command)
 
 

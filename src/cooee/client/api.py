@@ -13,6 +13,7 @@ from yarl import URL
 
 from cooee.client.bots import BotsApi
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError
+from cooee.client.push_api import PushApi
 from cooee.client.reasons import reason_of
 from cooee.client.trust import trusted
 from cooee.client.webhooks_api import WebhooksApi
@@ -23,7 +24,7 @@ T = TypeVar("T")
 REQUEST_S = 30.0
 
 
-class Api(BotsApi, WebhooksApi):
+class Api(BotsApi, PushApi, WebhooksApi):
     """The operations that ``token`` may use at ``url``; without a token only `register`, `log_in` and `recover`.
 
     Each raises `ServerError` for a refusal (`NotLoggedIn` for a refused token) and `ConnectionFailed` when the server

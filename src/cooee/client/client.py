@@ -28,6 +28,7 @@ from cooee.client.opened import Credentials, Opened, log_in_again, opened, runni
 from cooee.client.opening import Opening
 from cooee.client.state import ConversationState
 from cooee.client.turn import Turn
+from cooee.domain.digest import preview_of
 from cooee.domain.ids import DeviceRef
 from cooee.protocol import frames, http
 from cooee.protocol.codes import CloseCode
@@ -233,18 +234,24 @@ class Client:
         reply_to: str | None = None,
         mentions: Iterable[str] = (),
         silent: bool = False,
-        preview: str = "",
+        preview: str | None = None,
     ) -> Pending:
         """Commit a text to the outbox, from where it is sent once, now or when there is a connection again.
 
-        ``to``: a userId or a conversationId. Returns as soon as it is durable here.
+        ``to``: a userId or a conversationId. Returns as soon as it is durable here. ``preview`` is what a notification
+        shows of it: the beginning of the text when it is None, nothing when it is empty.
 
         Raises:
             SendFailed: it can never be sent: an impossible recipient, an empty or too long text.
             StoreUnusable: it could not be stored.
         """
         return await self._parts.sending.text(
-            to, text, reply_to=reply_to, mentions=tuple(mentions), silent=silent, preview=preview
+            to,
+            text,
+            reply_to=reply_to,
+            mentions=tuple(mentions),
+            silent=silent,
+            preview=preview_of(text) if preview is None else preview,
         )
 
     def conversation_id(self, to: str) -> str:

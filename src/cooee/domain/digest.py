@@ -11,6 +11,7 @@ NEW_MESSAGE = "New message"
 MAX_COUNT = 999
 """Counts beyond it are shown as ``999+``."""
 FOR_EVER = -1
+PREVIEW_BYTES = 200
 DAY_MIN = 24 * 60
 _MINUTE_MS = 60_000
 
@@ -108,6 +109,15 @@ def digest(user_id: str, pending: Sequence[Pending], settings: NotificationSetti
     title = f"{one.sender} in {one.group}" if one.group else one.sender
     body = one.preview if settings.preview and not one.encrypted and one.preview else NEW_MESSAGE
     return Notice(title, body, key, one.conversation_id, one.sequence_number)
+
+
+def preview_of(text: str) -> str:
+    """Return the beginning of a text as a notification shows it: on one line, at most 200 bytes of UTF-8."""
+    line = " ".join(text[: 2 * PREVIEW_BYTES].split())
+    if len(line.encode("utf-8", "replace")) <= PREVIEW_BYTES:
+        return line
+    room = PREVIEW_BYTES - len("…".encode())
+    return line.encode("utf-8", "replace")[:room].decode("utf-8", "ignore").rstrip() + "…"
 
 
 def counted(number: int, noun: str) -> str:
