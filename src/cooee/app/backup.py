@@ -221,6 +221,7 @@ def _check_target(folder: Path, target: Path, *, replace: bool) -> None:
 
 def _check_room(folder: Path, at: Path) -> None:
     needed = 2 * sum(path.stat().st_size for path in folder.glob("cooee.db*") if ".before-" not in path.name) + _ROOM
+    needed += sum(_size(path) for _, path in _others(folder))
     free = shutil.disk_usage(at).free
     if free < needed:
         raise BackupFailed(f"{at} has {free >> 20} MiB free, and {needed >> 20} are needed; name a file elsewhere")

@@ -271,6 +271,14 @@ def permissions(folder: Path) -> Iterator[Finding]:
         yield Finding("permissions", "ok", f"{folder} is its user's alone")
 
 
+def media(where: str, wrong: str) -> Iterator[Finding]:
+    """Judge what the look at the store of files told."""
+    if wrong:
+        yield Finding("media", "problem", f"{where}: {wrong}", "see docs/operations.md, Files")
+    else:
+        yield Finding("media", "ok", f"files of messages can go to {where}")
+
+
 def store(schema: int, newest: int, wrong: str, *, online: bool) -> Iterator[Finding]:
     """Judge what the examination of the store told."""
     depth = "quickly, because the server runs" if online else "from end to end"

@@ -30,8 +30,9 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
 def doctor(invocation: Invocation, place: Place) -> None:
     """Look for what is wrong, or soon will be, and say what to do.
 
-    Files, disk, clock, configuration, permissions, and the store: quickly while the server runs, from end to end while
-    it does not. Ends with 1 when there is a problem; warnings alone end with 0. Give it the server's configuration.
+    Open files, disk, clock, configuration, permissions, where files of messages lie, and the store: quickly while the
+    server runs, from end to end while it does not. Ends with 1 when there is a problem; warnings alone end with 0. Give
+    it the server's configuration.
     """
     worst = 0
     for finding in _watched(invocation, _findings(place)):
@@ -69,6 +70,7 @@ def _findings(place: Place) -> Iterator[Finding]:
     yield from checks.watched_clock()
     yield from checks.permissions(folder)
     yield from _store(config, online=online)
+    yield from _media(config)
 
 
 def _server(socket: AdminSocket) -> tuple[bool, list[Finding]]:
@@ -102,3 +104,9 @@ def _store(config: Config, *, online: bool) -> Iterator[Finding]:
         yield from checks.store(*examine_store(config, online=online), online=online)
     except StoreFailed as problem:
         yield Finding("store", "problem", str(problem), "see docs/operations.md, When it does not start")
+
+
+def _media(config: Config) -> Iterator[Finding]:
+    from cooee.app.wiring import examine_media  # noqa: PLC0415  # as above
+
+    yield from checks.media(*examine_media(config))

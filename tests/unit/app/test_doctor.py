@@ -135,6 +135,11 @@ def test_who_may_read_the_folder(tmp_path: Path) -> None:
     ]
 
 
+def test_the_store_of_files() -> None:
+    assert bad(doctor.media("/srv/media", "")) == []
+    assert "/srv/media: no room" in bad(doctor.media("/srv/media", "no room"))[0]
+
+
 def test_the_store() -> None:
     assert bad(doctor.store(2, 2, "", online=True)) == []
     assert "damaged: bad page" in bad(doctor.store(2, 2, "bad page", online=False))[0]

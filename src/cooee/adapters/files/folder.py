@@ -41,7 +41,8 @@ class Folder:
 
     def prepare(self, now_s: float) -> int:
         """Make the folder, and sweep what uploads that ended long ago left behind; return how much. Raises OSError."""
-        self.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.incoming.mkdir(mode=0o700, exist_ok=True)
         swept = 0
         for path in self.incoming.iterdir():
             with contextlib.suppress(FileNotFoundError):
