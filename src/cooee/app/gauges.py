@@ -30,6 +30,7 @@ def gateway_values(counters: GatewayCounters, *, draining: bool) -> Iterator[tup
     yield "cooee_push_hand_overs", float(counters.hand_overs)
     yield "cooee_ack_seconds", _buckets(counters.ack_latency)
     yield "cooee_delivery_seconds", _buckets(counters.delivery_latency)
+    yield "cooee_fetch_seconds", _buckets(counters.fetch_latency)
     yield "cooee_draining", float(draining)
 
 

@@ -49,6 +49,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("cooee_push_hand_overs", "counter", "Conversations handed over to push for a silent device."),
     Metric("cooee_ack_seconds", "histogram", "From a send frame to its ack."),
     Metric("cooee_delivery_seconds", "histogram", "From a message's routing to its frames leaving for the sockets."),
+    Metric(
+        "cooee_fetch_seconds", "histogram", "From a fetch being served to its page of history leaving for the socket."
+    ),
     Metric("cooee_outbox_bytes", "gauge", "Unsent bytes over all connections."),
     Metric("cooee_outbox_bytes_max", "gauge", "Unsent bytes of the fullest connection."),
     Metric("cooee_bytes_received", "counter", "Bytes read from WebSocket connections."),

@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+import re
 import time
 from pathlib import Path
+
+import aiohttp
 
 from cooee.adapters.sqlite.store import open_store
 from cooee.bench import traffic
 from cooee.bench.connection import LoadConnection, connect
-from cooee.bench.figures import Figures, Progress, no_progress, percentiles
+from cooee.bench.figures import Figures, Progress, no_progress, percentiles, rounded
 from cooee.bench.target import Prepare, Target
 from cooee.domain.errors import CooeeError
 from cooee.domain.ids import direct_conversation_id
@@ -17,6 +20,8 @@ from cooee.ports.cursors import CursorChange, Cursors, CursorUpdate
 from cooee.ports.message_log import MessageLog
 
 OWNER = "history-owner"
+_QUICK = r'^cooee_fetch_seconds_bucket\{le="0\.001"\} (\S+)$'
+_ALL = r"^cooee_fetch_seconds_count (\S+)$"
 _TOGETHER = 5000
 _SECONDS_APART = 0.001
 _BODY = b'{"content":"a message of usual length, written some time ago"}'
@@ -110,6 +115,7 @@ async def run(
             raise ConnectionError(f"no page: {answer.code or answer.type}")
     used = server.cpu_s() - cpu
     connection.close()
+    within = await _within_1_ms(server)
     return {
         "scenario": "history",
         "messages": messages,
@@ -119,7 +125,19 @@ async def run(
         "seconds": round(sum(took), 3),
         "server_cpu_us_per_page": round(used * 1e6 / fetches, 1) if server.pid else None,
         "fetch_ms": percentiles(took),
+        "pages_within_1_ms": rounded(within, 4),
     }
+
+
+async def _within_1_ms(server: Target) -> float | None:
+    """Return the share of pages that the server took up to 1 ms for, by its own metrics, if they can be read."""
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"{server.url}/metrics") as answer:
+            text = await answer.text() if answer.status == 200 else ""
+    except aiohttp.ClientError:
+        return None
+    quick, all_of_them = (re.search(pattern, text, re.MULTILINE) for pattern in (_QUICK, _ALL))
+    return float(quick[1]) / float(all_of_them[1]) if quick and all_of_them else None
 
 
 def _nothing(_outcome: Placed | CooeeError | None) -> None:

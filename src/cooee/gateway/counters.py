@@ -40,6 +40,7 @@ class GatewayCounters:
         "deliveries",
         "delivery_latency",
         "errors",
+        "fetch_latency",
         "frames",
         "hand_overs",
         "hints",
@@ -81,6 +82,8 @@ class GatewayCounters:
         """Seconds from a ``send`` frame to its ack."""
         self.delivery_latency = Histogram()
         """Seconds from a message's routing to its frames being handed to the connections, once per message."""
+        self.fetch_latency = Histogram()
+        """Seconds from a ``fetch`` being served to its page being handed to the connection."""
 
     @property
     def frames_by_type(self) -> dict[str, int]:

@@ -100,9 +100,11 @@ async def _serve_presence_unsubscribe(session: "Session", frame: frames.Presence
 
 async def _serve_fetch(session: "Session", frame: frames.Fetch) -> None:
     shared = session.shared
+    began = shared.clock.monotonic()
     async with shared.reads:
         page = await shared.services.sync.history(session.device, frame)
     session.say(page)
+    shared.counters.fetch_latency.observe(shared.clock.monotonic() - began)
 
 
 async def _serve_watermarks(session: "Session", frame: frames.WatermarksQuery) -> None:

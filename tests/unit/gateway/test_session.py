@@ -347,5 +347,8 @@ async def test_the_ack_latency_and_the_frames_are_counted(scene: GatewayScene) -
     counters = scene.gateway.counters
     assert counters.acks == 1
     assert sum(counters.ack_latency.counts) == 1
-    assert counters.frames_by_type == {"send": 1}
+    alice.say("fetch", conversationId=DM, limit=10)
+    await alice.got()
+    assert sum(counters.fetch_latency.counts) == 1
+    assert counters.frames_by_type == {"send": 1, "fetch": 1}
     assert counters.sessions == 1
