@@ -35,11 +35,12 @@ class MemoryHouse:
         **limits: Any,
     ) -> None:
         """Build a house; with ``before`` the same one after a crash: what was stored is there, and all else is gone."""
-        self.store = store = MemoryStore() if before is None else before.store
-        self.clock = ManualClock() if before is None else before.clock
-        self.push = RecordingPush() if before is None else before.push
+        store: MemoryStore = MemoryStore() if before is None else before.store
+        self.store: MemoryStore = store
+        self.clock: ManualClock = ManualClock() if before is None else before.clock
+        self.push: RecordingPush = RecordingPush() if before is None else before.push
         self.sender = RecordingSender()
-        self.files = MemoryBlobs() if before is None else before.files
+        self.files: MemoryBlobs = MemoryBlobs() if before is None else before.files
         config = Config(
             accounts=AccountsConfig(argon2_memory_kib=8, argon2_time_cost=1),
             limits=LimitsConfig(**limits),
