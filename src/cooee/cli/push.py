@@ -40,7 +40,7 @@ def subscribe(invocation: Invocation, platform: str, token: str) -> None:
 
     TOKEN is what the platform gave the app; for web the JSON of a browser's PushSubscription. `-`: from standard input.
 
-    Example: cooee push set fcm - < token.txt
+    Example: cooee push set fcm -
     """
     given = (sys.stdin.read() if token == "-" else token).strip()  # noqa: S105  # no password
     if platform != "web":

@@ -103,7 +103,7 @@ def check_target(url: str, rules: AddressRules, *, allow_http: bool) -> None:
         raise bad_frame("the URL's port must be 80, 443, or one from 1024 on")
     literal = _literal(parts["host"])
     if literal is not None and not rules.allows(literal):
-        raise CooeeError(ErrorCode.FORBIDDEN, "this server sends no webhooks to that address")
+        raise CooeeError(ErrorCode.FORBIDDEN, "this server sends nothing to that address")
 
 
 def _literal(host: str) -> str | None:
