@@ -70,7 +70,8 @@ class BlobRoutes:
         piece = _piece_of(grant, headers)
         there = await self._files.received(grant)
         if piece is None:
-            return Response(status_code=201) if there is None else _continue(there)
+            whole = there is None or (grant.part and there == grant.size)
+            return Response(status_code=201) if whole else _continue(there or 0)
         if there is None:
             return error_response(CooeeError(ErrorCode.CONFLICT, "this object is there already"), 412)
         if piece.start and piece.start != there:
@@ -179,8 +180,8 @@ def _piece_of(grant: Grant, headers: Headers) -> Span | None:
     if "content-encoding" in headers:
         raise bad_frame("an upload is not compressed")
     size, sent = int(length), headers.get("content-range")
-    piece = sent_range(sent) if sent is not None and not grant.part else None
-    if sent is not None and (piece is None or piece.total != grant.size):
+    piece = None if sent is None else sent_range(sent)
+    if sent is not None and (piece is None or piece.total != grant.size or (grant.part and piece.span is not None)):
         raise bad_frame("this Content-Range does not go with the upload")
     if piece is not None and piece.span is None and not size:
         return None
