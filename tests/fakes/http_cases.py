@@ -100,6 +100,7 @@ CASES = (
     Case("putPushSubscription", "PUT", "/v1/push/subscription", {"platform": "fcm", "token": "a-token"}),
     Case("getPushSubscription", "GET", "/v1/push/subscription"),
     Case("deletePushSubscription", "DELETE", "/v1/push/subscription"),
+    Case("getVapidKey", "GET", "/v1/push/vapid-key"),
     Case("poll", "POST", "/v1/poll", {"requestNumber": 1, "frames": [{"type": "hello", "token": "x"}], "waitMs": 0}),
     Case("exportAccount", "GET", "/v1/me/export"),
     Case("getHealthz", "GET", "/healthz"),

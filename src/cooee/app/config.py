@@ -7,6 +7,7 @@ An unknown key refuses to start, with its name and the nearest known one. Each f
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from cooee.domain.push import PushSettings
 from cooee.domain.webhooks import WebhookSettings
 
 _S3_MINUTES = 5040
+_URL = r"^https?://[A-Za-z0-9._:\[\]-]+$"
 _SECRETS = frozenset({"s3.secret_key"})
 """Keys whose values are not shown."""
 _UNITS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
@@ -120,6 +122,20 @@ class MediaConfig(MediaSettings, frozen=True, forbid_unknown_fields=True):
 
 class PushConfig(PushSettings, frozen=True, forbid_unknown_fields=True):
     """How notifications reach phones and browsers."""
+
+    vapid_contact: Annotated[
+        str, _doc("Whom a browser's push service may write to: mailto:… or https://…; empty: server.public_url.")
+    ] = ""
+    fcm_service_account_file: Annotated[
+        str, _doc("File with the key of Firebase's service account (JSON); empty: no FCM.")
+    ] = ""
+    fcm_url: Annotated[str, _doc("Where FCM is.", pattern=_URL)] = "https://fcm.googleapis.com"
+    apns_key_file: Annotated[str, _doc("File with the key for APNs (.p8); empty: no APNs.")] = ""
+    apns_key_id: Annotated[str, _doc("Id of that key, 10 characters.")] = ""
+    apns_team_id: Annotated[str, _doc("Id of the team at Apple, 10 characters.")] = ""
+    apns_topic: Annotated[str, _doc("The app's bundle id.")] = ""
+    apns_sandbox: Annotated[bool, _doc("Whether tokens are those of apps in development.")] = False
+    apns_url: Annotated[str, _doc("Where APNs is; empty: at Apple, by apns_sandbox.")] = ""
 
 
 class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -338,9 +354,21 @@ def _check_s3(config: Config) -> None:
         )
 
 
+def _check_push(push: PushConfig) -> None:
+    if push.vapid_contact and not push.vapid_contact.startswith(("mailto:", "https://")):
+        raise ConfigError("push.vapid_contact must begin with mailto: or https://")
+    if push.apns_url and not re.match(_URL, push.apns_url):
+        raise ConfigError("push.apns_url must be a URL such as https://api.push.apple.com, without a path")
+    if push.apns_key_file:
+        for name in ("apns_key_id", "apns_team_id", "apns_topic"):
+            if not getattr(push, name):
+                raise ConfigError(f"push.apns_key_file is set, and push.{name} is not")
+
+
 def _check(config: Config) -> None:
     _check_tls(config.server)
     _check_s3(config)
+    _check_push(config.push)
     for key, networks in (
         ("server.trusted_proxies", config.server.trusted_proxies),
         ("limits.exempt", config.limits.exempt),

@@ -8,6 +8,8 @@ import structlog
 
 from cooee.app.config import LogConfig
 
+_TALKATIVE = ("asyncio", "httpx", "httpcore", "hpack")
+"""Libraries that log every request, with tokens of devices in its URL or headers: below a warning they are silent."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -42,7 +44,8 @@ def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[config.level])
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def set_level(level: str) -> None:

@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 from cooee.adapters.files.blobs import FolderBlobs, FolderSettings, examine_folder
+from cooee.adapters.http.checked_resolver import CheckedResolver, look_up
 from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.adapters.memory.clock import SystemClock
 from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
+from cooee.adapters.push.apns import PRODUCTION, SANDBOX
+from cooee.adapters.push.platforms import Platforms, PlatformSettings
 from cooee.adapters.s3.blobs import S3Blobs
 from cooee.adapters.s3.bucket import S3Settings
 from cooee.adapters.sqlite import copies
@@ -30,6 +33,7 @@ from cooee.app.ports import Live, Ports
 from cooee.app.telemetry import Buckets, Telemetry, Value
 from cooee.app.tls.pair import CertificateFailed
 from cooee.app.tls.serving import Tls, tls_of, url_of
+from cooee.domain.addresses import AddressRules
 from cooee.domain.errors import unavailable
 from cooee.gateway.gateway import Gateway
 from cooee.gateway.http.admin import AdminServices, admin_app
@@ -38,7 +42,6 @@ from cooee.gateway.http.blobs import BlobRoutes
 from cooee.gateway.http.services import HttpServices
 from cooee.gateway.server import FrontServer, FrontSettings
 from cooee.gateway.services import GatewayServices
-from cooee.ports.blobs import Blobs
 from cooee.ports.retention import RetentionSettings
 from cooee.services.accounts import AccountService
 
@@ -61,7 +64,11 @@ class Server:
         clock = SystemClock()
         self._sender = HttpWebhookSender(config.webhooks)
         self._blobs = _blobs(config, clock)
-        self._house = House(_ports(store, clock, self._sender, self._blobs), config)
+        self._platforms = _platforms(config, clock)
+        live = Live(
+            MemorySessions(), MemoryRouter(), MemoryPresence(), self._sender, self._blobs, self._platforms.senders
+        )
+        self._house = House(Ports.of(store, live, clock), config)
         self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
         self._telemetry = Telemetry([self._values, self._house.values, self._house.lag.values, self._store_values])
         settings = HttpSettings(config.server.public_url, config.server.allowed_origins, config.limits.http_body_bytes)
@@ -148,6 +155,7 @@ class Server:
         await self._backups.aclose()
         await self._house.aclose()
         await self._sender.aclose()
+        await self._platforms.aclose()
         await self._blobs.aclose()
         await self._store.aclose()
 
@@ -190,6 +198,7 @@ class Server:
             poll=self._gateway.poll,
             ready=self._ready,
             metrics=self._telemetry.render,
+            web_push_key=self._platforms.web_key,
         )
 
     def _admin_services(self) -> AdminServices:
@@ -257,7 +266,9 @@ async def open_offline(config: Config) -> AsyncIterator[AccountService]:
     try:
         clock = SystemClock()
         blobs = _blobs(config, clock)
-        house = House(_ports(store, clock, HttpWebhookSender(config.webhooks), blobs), config)
+        sender = HttpWebhookSender(config.webhooks)
+        live = Live(MemorySessions(), MemoryRouter(), MemoryPresence(), sender, blobs)
+        house = House(Ports.of(store, live, clock), config)
         yield house.accounts
         await blobs.aclose()
     finally:
@@ -404,8 +415,27 @@ def _s3_settings(config: Config) -> S3Settings:
     )
 
 
-def _ports(store: SqliteStore, clock: SystemClock, sender: HttpWebhookSender, blobs: Blobs) -> Ports:
-    return Ports.of(store, Live(MemorySessions(), MemoryRouter(), MemoryPresence(), sender, blobs), clock)
+def _platforms(config: Config, clock: SystemClock) -> Platforms:
+    """Read the keys of the push platforms. Blocks."""
+    push = config.push
+    public_url = config.server.public_url
+    settings = PlatformSettings(
+        pace=push,
+        vapid_key_file=Path(config.server.data_dir) / "vapid.pem",
+        vapid_contact=push.vapid_contact or (public_url if public_url.startswith("https://") else ""),
+        fcm_service_account_file=push.fcm_service_account_file,
+        fcm_url=push.fcm_url,
+        apns_key_file=push.apns_key_file,
+        apns_key_id=push.apns_key_id,
+        apns_team_id=push.apns_team_id,
+        apns_topic=push.apns_topic,
+        apns_url=push.apns_url or (SANDBOX if push.apns_sandbox else PRODUCTION),
+    )
+    resolver = CheckedResolver(AddressRules(push.allowed_networks), look_up, push.in_flight, "push-names")
+    try:
+        return Platforms(settings, resolver, clock)
+    except (OSError, ValueError) as problem:
+        raise StoreFailed(f"a key of the push platforms cannot be used: {problem}") from None
 
 
 def _gateway_services(house: House) -> GatewayServices:

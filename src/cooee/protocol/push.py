@@ -55,6 +55,12 @@ class Subscribe(_Body, omit_defaults=True, frozen=True):
     token: Annotated[str, msgspec.Meta(max_length=4096, description="Of fcm and apns: the device's token.")] = ""
 
 
+class VapidKey(_Body, frozen=True):
+    """``GET /v1/push/vapid-key``: the ``applicationServerKey`` of this server, base64url."""
+
+    public_key: str
+
+
 class Subscription(_Body, frozen=True):
     """This device's push target. ``endpoint`` of web, ``token`` of the others; the other is empty. Times in ms."""
 

@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cooee.adapters.http.webhook_sender import HttpWebhookSender, Lookup, look_up
+from cooee.adapters.http.checked_resolver import Lookup, look_up
+from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.domain.webhooks import WebhookSettings
 from cooee.ports.webhook_sender import REASONS, Answered, NotSent
 from tests.fakes.receiver import answer, receiving

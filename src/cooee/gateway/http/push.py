@@ -30,6 +30,11 @@ async def delete_push_subscription(call: _Call) -> None:
     await call.services.push.remove(call.caller)
 
 
+async def get_vapid_key(call: _Call) -> push.VapidKey:
+    """Return what a browser subscribes with."""
+    return push.VapidKey(call.services.web_push_key)
+
+
 _PATH = "/v1/push/subscription"
 
 ROUTES: tuple[Route, ...] = (
@@ -59,5 +64,13 @@ ROUTES: tuple[Route, ...] = (
         summary="End pushing to this device.",
         tag="push",
         status=204,
+    ),
+    Route(
+        method="GET",
+        path="/v1/push/vapid-key",
+        endpoint=get_vapid_key,
+        summary="The public key with which a browser subscribes (VAPID, RFC 8292).",
+        tag="push",
+        response=push.VapidKey,
     ),
 )

@@ -52,3 +52,5 @@ class HttpServices(msgspec.Struct, frozen=True):
     poll: Poll
     ready: Callable[[], Awaitable[None]]
     metrics: Callable[[], bytes]
+    web_push_key: str = ""
+    """What browsers subscribe with (RFC 8292), base64url."""

@@ -1,0 +1,1 @@
+"""Push platforms: Web Push, FCM, APNs. A file that is named after one fills `ports.push_sender` for it."""
