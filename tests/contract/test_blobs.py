@@ -11,8 +11,9 @@ import pytest
 from cooee.adapters.memory.clock import SystemClock
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.ports.blobs import SignedRequest
+from tests.conftest import Need
 from tests.contract.blob_stores import PART, Place, folder_place, new_key, s3_place, stat_of
-from tests.contract.seaweed import Seaweed, seaweed
+from tests.contract.seaweed import Seaweed, seaweed, weed
 from tests.contract.stores import HOSTILE
 
 CONTENT = bytes(range(256)) * 40
@@ -20,8 +21,9 @@ WEEK_MS = 7 * 86_400_000
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+def running(tmp_path_factory: pytest.TempPathFactory, need: Need) -> Iterator[Seaweed]:
     """Run one SeaweedFS for the whole module."""
+    need(weed() is not None, "SeaweedFS", "scripts/setup services")
     with seaweed(tmp_path_factory.mktemp("seaweed")) as started:
         yield started
 
