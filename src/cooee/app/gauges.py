@@ -6,8 +6,12 @@ from cooee.app.telemetry import Buckets, Value
 from cooee.gateway.counters import GatewayCounters, Histogram
 from cooee.gateway.websocket import Shared
 from cooee.protocol.codes import CloseCode
+from cooee.services.media import MediaCounters
+from cooee.services.media_checks import MediaChecks
 from cooee.services.push_lanes import PushLanes
 from cooee.services.webhook_courier import WebhookCourier
+from cooee.workers.media_collector import MediaCollector
+from cooee.workers.media_looks import MediaLooks
 from cooee.workers.notifier import Notifier
 from cooee.workers.outgoing import OutgoingWebhooks
 
@@ -57,6 +61,22 @@ def webhook_values(outgoing: OutgoingWebhooks, courier: WebhookCourier) -> Itera
     yield "cooee_webhook_dead_letters", float(outgoing.counters.dead)
     yield "cooee_webhook_dead_letters_dropped", float(outgoing.counters.dropped)
     yield "cooee_webhooks_disabled", float(outgoing.counters.disabled)
+
+
+def media_values(
+    granted: MediaCounters, checks: MediaChecks, collector: MediaCollector, looks: MediaLooks | None
+) -> Iterator[tuple[str, Value]]:
+    """Yield what files counted."""
+    yield "cooee_media_uploads", float(granted.uploads)
+    yield "cooee_media_upload_bytes", float(granted.upload_bytes)
+    yield "cooee_media_downloads", float(granted.downloads)
+    yield "cooee_media_refused", {code: float(count) for code, count in checks.refused.items()}
+    yield "cooee_media_collected", float(collector.collected)
+    yield "cooee_media_collected_bytes", float(collector.collected_bytes)
+    if looks is not None:
+        yield "cooee_media_looks", float(looks.looked)
+        yield "cooee_media_thumbnails", float(looks.thumbnails)
+        yield "cooee_media_unseen", {reason: float(count) for reason, count in looks.unseen.items()}
 
 
 def push_values(notifier: Notifier, lanes: PushLanes) -> Iterator[tuple[str, Value]]:

@@ -8,11 +8,12 @@ from typing import Any
 import structlog
 
 from cooee.app.config import Config
-from cooee.app.gauges import push_values, webhook_values
+from cooee.app.gauges import media_values, push_values, webhook_values
 from cooee.app.ports import Ports
 from cooee.app.pushes import Pushes
 from cooee.app.telemetry import LoopLag, Value
 from cooee.domain.errors import CooeeError
+from cooee.ports.media_inspector import MediaInspector
 from cooee.services.accounts import AccountService, AccountSettings, AccountStores, Ending
 from cooee.services.bots import BotParts, BotService, BotStores
 from cooee.services.budgets import Budgets
@@ -46,6 +47,7 @@ from cooee.services.webhook_reader import WebhookReader
 from cooee.services.webhooks import WebhookParts, WebhookService
 from cooee.workers.fanout import Fanout
 from cooee.workers.media_collector import MediaCollector
+from cooee.workers.media_looks import MediaLooks, Telling
 from cooee.workers.outgoing import OutgoingPorts, OutgoingServices, OutgoingWebhooks
 from cooee.workers.sweeper import Sweeper
 from cooee.workers.wakeups import Wakeups
@@ -59,6 +61,7 @@ class House:
 
     def __init__(self, ports: Ports, config: Config) -> None:
         self.ports = ports
+        self._config = config
         limits, clock, settings = config.limits, ports.clock, config.accounts
         self.lag = LoopLag()
         self.budgets = Budgets(limits, clock.monotonic, limits.exempt)
@@ -131,6 +134,7 @@ class House:
         self.media_checks = MediaChecks(stores, config.media)
         self.collector = MediaCollector(stores, config.media.collect_interval_s)
         self.line = SendLine(self.media_checks, limits.content_bytes)
+        self.looks = None if ports.inspector is None else self._looks(stores, ports.inspector)
         self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets, self.line)
         self.incoming = IncomingHooks(
             HookStores(ports.bots, ports.cursors),
@@ -195,6 +199,11 @@ class House:
         self.sweeper = Sweeper(ports.retention, clock, config.store.sweep_interval_s, config.store.sweep_after_s)
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _looks(self, stores: MediaStores, inspector: MediaInspector) -> MediaLooks:
+        looks = MediaLooks(stores, inspector, Telling(self.views, self.routes), self._config.media.inspection_processes)
+        self.line.noticed = looks.notice
+        return looks
+
     def forget_user(self, user_id: str) -> None:
         """Forget cached facts about a user: the account, its settings, its blocks or its devices changed."""
         self.views.forget_user(user_id)
@@ -212,6 +221,7 @@ class House:
             self.presence.run,
             self.sweeper.run,
             self.collector.run,
+            *([] if self.looks is None else [self.looks.run]),
             self.outgoing.run,
             self.pushes.notifier.run,
             self.lag.run,
@@ -240,6 +250,7 @@ class House:
         yield "cooee_routes_dropped", float(self.routes.dropped)
         yield "cooee_views", float(len(self.views))
         yield from webhook_values(self.outgoing, self.courier)
+        yield from media_values(self.media.counters, self.media_checks, self.collector, self.looks)
         yield from push_values(self.pushes.notifier, self.pushes.lanes)
 
     async def _tend(self) -> None:

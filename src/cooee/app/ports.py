@@ -15,6 +15,7 @@ from cooee.ports.cursors import Cursors
 from cooee.ports.devices import Devices
 from cooee.ports.groups import Groups
 from cooee.ports.media import Media
+from cooee.ports.media_inspector import MediaInspector
 from cooee.ports.message_log import MessageLog
 from cooee.ports.preferences import Preferences
 from cooee.ports.presence import Presence
@@ -76,6 +77,7 @@ class Live(NamedTuple):
     webhook_sender: WebhookSender
     blobs: Blobs
     push_senders: Mapping[str, PushSender] = MappingProxyType({})
+    inspector: MediaInspector | None = None
 
 
 class Ports(NamedTuple):
@@ -103,6 +105,7 @@ class Ports(NamedTuple):
     webhook_sender: WebhookSender
     blobs: Blobs
     push_senders: Mapping[str, PushSender]
+    inspector: MediaInspector | None
     clock: Clock
 
     @classmethod
@@ -131,5 +134,6 @@ class Ports(NamedTuple):
             webhook_sender=live.webhook_sender,
             blobs=live.blobs,
             push_senders=live.push_senders,
+            inspector=live.inspector,
             clock=clock,
         )

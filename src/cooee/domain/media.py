@@ -35,6 +35,7 @@ AUDIO = frozenset(
 INLINE = IMAGES | VIDEOS | AUDIO
 """What a browser may show in place: types without scripts, each told by its first bytes. Never HTML, SVG or PDF."""
 
+_ALIKE = (VIDEOS | AUDIO, frozenset({"image/heic", "image/heif", "image/avif"}))
 _OF_MESSAGE: dict[str, frozenset[str]] = {"image": IMAGES, "video": VIDEOS, "audio": AUDIO}
 
 
@@ -62,6 +63,14 @@ def goes_with(content_type: str, mime_type: str) -> bool:
     """Tell whether a message of ``content_type`` (image, video, audio, document) may hold an object of this type."""
     allowed = _OF_MESSAGE.get(content_type)
     return content_type == "document" if allowed is None else mime_type in allowed
+
+
+def is_same_kind(declared: str, found: str) -> bool:
+    """Tell whether content found to be of one type may be given out as the other, which was declared.
+
+    Films and sounds share their containers, as do the kinds of HEIF.
+    """
+    return declared == found or any(declared in kind and found in kind for kind in _ALIKE)
 
 
 def counted(size: int) -> int:

@@ -5,7 +5,16 @@ from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_found
-from cooee.domain.media import INLINE, OCTETS, download_expiry, is_filename, is_media_key, is_mime_type, larger_than
+from cooee.domain.media import (
+    INLINE,
+    OCTETS,
+    download_expiry,
+    is_filename,
+    is_media_key,
+    is_mime_type,
+    is_same_kind,
+    larger_than,
+)
 from cooee.domain.media_settings import MediaSettings
 from cooee.ports.blobs import Blobs, BlobStat, PartedUpload, SignedRequest
 from cooee.ports.clock import Clock
@@ -193,7 +202,7 @@ def kept_until(clock: Clock, settings: MediaSettings) -> int:
 
 def _is_other(media: MediaObject, details: MediaDetails) -> bool:
     """Tell whether the content turned out to be something else than was declared."""
-    return bool(details.content_type) and details.content_type != media.content_type
+    return bool(details.content_type) and not is_same_kind(media.content_type, details.content_type)
 
 
 def _parts(parted: PartedUpload) -> UploadParts:
