@@ -51,10 +51,14 @@ class PushSources(NamedTuple):
 
 
 class DeviceLack(NamedTuple):
-    """What one device lacks of what it is to be woken for; nothing: it has all, or all was read."""
+    """What one device lacks of what it is to be woken for; nothing: it has all, or all was read.
+
+    ``live``: it has come back since, and its session may bring it.
+    """
 
     target: PushTarget
     pending: tuple[Pending, ...]
+    live: bool = False
 
 
 class UserLack(NamedTuple):
@@ -87,7 +91,7 @@ class PushFacts:
     async def lack(self, user_id: str, entries: Sequence[PushEntry]) -> UserLack | None:
         """Return what the user's devices lack of these entries' conversations; None when nobody can be told.
 
-        An entry for all devices means those without a live session; one that names its device means it in any case.
+        An entry that names its device means it though it has a live session: it acknowledged nothing.
         """
         sources = self._sources
         account = await sources.accounts.find(user_id)
@@ -100,13 +104,11 @@ class PushFacts:
         scenes = await self._scenes(user_id, {entry.conversation_id for entry in entries})
         lacks = []
         for target in targets:
-            wanted = {
-                entry.conversation_id
-                for entry in entries
-                if entry.device_id == target.device_id or (not entry.device_id and target.device_id not in live)
-            }
+            named = any(entry.device_id == target.device_id for entry in entries)
+            wanted = {entry.conversation_id for entry in entries if entry.device_id in ("", target.device_id)}
             found = [await self._pending(target, scenes[one]) for one in sorted(wanted & scenes.keys())]
-            lacks.append(DeviceLack(target, tuple(one for one in found if one is not None)))
+            pending = tuple(one for one in found if one is not None)
+            lacks.append(DeviceLack(target, pending, target.device_id in live and not named))
         badge = await self.badge(user_id) if any(one.pending for one in lacks) else 0
         return UserLack(account.privacy.notifications, tuple(lacks), badge)
 

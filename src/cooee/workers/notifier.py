@@ -15,6 +15,7 @@ from cooee.domain.digest import Notice, digest, is_heard
 from cooee.domain.errors import CooeeError
 from cooee.domain.ids import DeviceRef
 from cooee.domain.push import PushSettings
+from cooee.domain.retry import HAND_OVER_AFTER_MS
 from cooee.ports.clock import Clock
 from cooee.ports.push_queue import PushEntry
 from cooee.ports.push_sender import PushNotification, PushVerdict
@@ -32,6 +33,8 @@ SHARE = 4
 """Users at the same time, in multiples of what one platform may have on its way: so none can take them all."""
 PAUSE_S = 1.0
 """How long a user waits whose facts could not be read."""
+
+_COMING_S = HAND_OVER_AFTER_MS / 1000
 
 _log = structlog.get_logger(__name__)
 
@@ -172,7 +175,7 @@ class Notifier:
         if notice is None:
             return None
         target = lack.target
-        wait_s = self._lanes.wait_s(target) or self._pace.spend(target.ref)
+        wait_s = _COMING_S if lack.live else self._lanes.wait_s(target) or self._pace.spend(target.ref)
         if not wait_s:
             outcome = await self._lanes.send(target, self._notification(target.address, notice, user.badge))
             if outcome.verdict is PushVerdict.GONE:

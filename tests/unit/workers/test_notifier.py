@@ -80,15 +80,28 @@ async def test_a_device_is_not_told_of_what_it_got_meanwhile_another_is(scene: P
     assert [sent.target["token"] for sent in scene.platform.take()] == ["bob-d2"]
 
 
-async def test_a_live_device_is_told_only_when_it_is_meant_itself(scene: PushScene) -> None:
+async def test_a_device_that_has_come_back_is_told_only_if_its_session_does_not_bring_it(scene: PushScene) -> None:
     alice = await scene.people(devices=2)
     await scene.connect("bob", "d1")
     number = await scene.say(alice, "bob", "hello")
     await scene.work()
     assert [sent.target["token"] for sent in scene.platform.take()] == ["bob-d2"]
-    await scene.missed("bob", DIRECT, number, "d1")
-    await scene.work(6)
+    await scene.work(5.9)
+    assert scene.platform.take() == []
+    await scene.work(0.2)
     assert [sent.target["token"] for sent in scene.platform.take()] == ["bob-d1"]
+    await scene.say(alice, "bob", "again")
+    await scene.mark(DeviceRef("bob", "d1"), DIRECT, received=number + 1)
+    await scene.work(60)
+    assert [sent.target["token"] for sent in scene.platform.take()] == ["bob-d2"]
+
+
+async def test_a_silent_live_device_is_told(scene: PushScene) -> None:
+    alice = await scene.people()
+    await scene.connect("bob", "d1")
+    ack = await scene.send(alice, DIRECT, "hello")
+    await scene.missed("bob", DIRECT, ack.sequence_number or 0, "d1")
+    assert await scene.told() == ["Alice: New message"]
 
 
 async def test_a_silent_device_is_told_when_its_time_has_come(scene: PushScene) -> None:
@@ -258,12 +271,12 @@ async def test_messages_that_are_too_old_are_given_up(scene: PushScene) -> None:
 async def test_a_device_has_a_budget_and_what_is_beyond_it_waits(scene: PushScene) -> None:
     alice = await scene.people()
     told = []
-    for number in range(40):
+    for number in range(80):
         await scene.say(alice, "bob", f"m{number}")
         told += await scene.told(5)
-    assert 20 < len(told) < 36
+    assert 50 < len(told) < 70
     await scene.say(alice, "bob", "last")
-    assert (await scene.told(60))[-1:] == ["Alice: 41 messages"]
+    assert (await scene.told(60))[-1:] == ["Alice: 81 messages"]
 
 
 async def test_reading_on_one_device_cancels_and_clears_the_other(scene: PushScene) -> None:
