@@ -92,3 +92,41 @@ def test_what_is_no_network_is_named(tmp_path: Path, key: str) -> None:
     with pytest.raises(config.ConfigError, match=f"{key}: 'everywhere' is not a network"):
         load(tmp_path, f'[{section}]\n{name} = ["everywhere"]')
     load(tmp_path, f'[{section}]\n{name} = ["10.0.0.0/8", "fd00::/8"]')
+
+
+S3 = """[media]
+store = "s3"
+[s3]
+endpoint = "https://s3.example.org"
+bucket = "media"
+access_key = "cooee"
+secret_key = "hush"
+"""
+
+
+def test_a_secret_is_not_shown(tmp_path: Path) -> None:
+    shown = config.show(load(tmp_path, S3))
+    assert "hush" not in shown
+    assert "# secret_key is set, and not shown" in shown
+    assert tomllib.loads(shown)["s3"]["access_key"] == "cooee"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('endpoint = "https://s3.example.org"', ""), "s3.endpoint is not set"),
+        (('bucket = "media"', ""), "s3.bucket is not set"),
+        (('access_key = "cooee"', ""), "s3.access_key is not set"),
+        (("https://s3", "s3"), "s3.endpoint must be a URL"),
+        (('secret_key = "hush"', ""), "one of s3.secret_key and s3.secret_key_file"),
+        (('secret_key = "hush"', 'secret_key = "hush"\nsecret_key_file = "x"'), "only one"),
+        (('store = "s3"', 'store = "s3"\ndownload_minutes = 6000.0'), "media.download_minutes must not be larger"),
+    ],
+)
+def test_a_bucket_needs_its_settings(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    with pytest.raises(config.ConfigError, match=says):
+        load(tmp_path, S3.replace(*change))
+
+
+def test_settings_of_a_bucket_that_is_not_used_do_not_matter(tmp_path: Path) -> None:
+    assert load(tmp_path, S3.replace('store = "s3"', "")).s3.bucket == "media"
