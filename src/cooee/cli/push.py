@@ -68,7 +68,7 @@ def remove(invocation: Invocation) -> None:
 )
 @account_options
 @pass_invocation
-def settings(invocation: Invocation, quiet: str | None, utc_offset: int | None, **chosen: Any) -> None:
+def settings(invocation: Invocation, /, quiet: str | None, utc_offset: int | None, **chosen: Any) -> None:
     """Show or change what notifications show, and when; what is not named stays.
 
     Example: cooee push settings --no-preview --quiet 22:00-07:00 --utc-offset 60
