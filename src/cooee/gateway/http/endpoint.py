@@ -73,7 +73,8 @@ async def _prove(route: Route, request: Request, authenticate: Authenticate) -> 
         return "", None
     token = bearer_token(request)
     device = await authenticate(token)
-    check_scope(device.scopes, route.needs)
+    for needed in (route.needs, *route.needs_too):
+        check_scope(device.scopes, needed)
     return token, device
 
 

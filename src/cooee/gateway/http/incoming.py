@@ -102,6 +102,8 @@ _ALL = "/v1/bots/{botId}/incoming"
 _ONE = f"{_ALL}/{{hookId}}"
 _CHANGES = "bot_changes"
 _GONE = (ErrorCode.NOT_FOUND,)
+_POSTS = (Scope.MESSAGES_WRITE,)
+"""Who learns a webhook's path can post."""
 
 ROUTES = (
     Route(
@@ -111,6 +113,7 @@ ROUTES = (
         summary="Make an incoming webhook; its path is shown once.",
         tag="bots",
         needs=Scope.WEBHOOKS,
+        needs_too=_POSTS,
         status=201,
         request=bots.CreateIncomingHook,
         response=bots.NewIncomingHook,
@@ -134,6 +137,7 @@ ROUTES = (
         summary="Give an incoming webhook another path; the former one is void at once.",
         tag="bots",
         needs=Scope.WEBHOOKS,
+        needs_too=_POSTS,
         response=bots.NewIncomingHook,
         limit=_CHANGES,
         errors=_GONE,

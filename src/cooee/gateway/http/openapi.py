@@ -123,7 +123,7 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
     """Say that a route takes a token, and what a bot's must be good for; ``person``: no bot's is."""
     if route.auth is not Auth.DEVICE:
         return []
-    return [{"token": [] if route.needs is Scope.ANY else [route.needs.value]}]
+    return [{"token": [scope.value for scope in (route.needs, *route.needs_too) if scope is not Scope.ANY]}]
 
 
 def _limit(name: str) -> str:

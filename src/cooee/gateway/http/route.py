@@ -77,8 +77,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     ``limit`` names the field of `Limits` that bounds the route beside the frames limit; ``errors`` are the codes that
     the route adds to those that any route may answer. ``needs`` is what the token must be good for: where a route does
-    not say, bots are kept out. ``raw``: the function is given a `RawBody`, which ``request`` describes for JSON;
-    ``body_limit`` names the field of `Limits` that bounds the body more closely than ``limits.http_body_bytes``.
+    not say, bots are kept out; ``needs_too`` is what else, as the route would give it to a token that lacks it.
+    ``raw``: the function is given a `RawBody`, which ``request`` describes for JSON; ``body_limit`` names the field of
+    `Limits` that bounds the body more closely than ``limits.http_body_bytes``.
     """
 
     method: str
@@ -89,6 +90,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     auth: Auth = Auth.DEVICE
     needs: Scope = Scope.PERSON
+    needs_too: tuple[Scope, ...] = ()
     request: Any = None
     raw: bool = False
     body_limit: str = ""

@@ -125,6 +125,8 @@ _ONE = f"{_ALL}/{{webhookId}}"
 _DEAD = f"{_ONE}/dead-letters"
 _CHANGES = "bot_changes"
 _GONE = (ErrorCode.NOT_FOUND,)
+_READS = (Scope.MESSAGES_READ,)
+"""Who says where messages are sent can read them."""
 _route: Any = partial(Route, tag="webhooks", needs=Scope.WEBHOOKS)
 
 ROUTES: tuple[Route, ...] = (
@@ -132,6 +134,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path=_ALL,
         endpoint=create_webhook,
+        needs_too=_READS,
         summary="Make an outgoing webhook of a bot; its secret is shown once.",
         status=201,
         request=webhooks.CreateWebhook,
@@ -159,6 +162,7 @@ ROUTES: tuple[Route, ...] = (
         method="PATCH",
         path=_ONE,
         endpoint=patch_webhook,
+        needs_too=_READS,
         summary="Change an outgoing webhook; what is left out stays, and what failed is tried again at once.",
         request=webhooks.PatchWebhook,
         response=webhooks.Webhook,

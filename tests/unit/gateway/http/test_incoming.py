@@ -135,7 +135,8 @@ async def test_the_owner_and_the_bot_keep_them_and_nobody_else(house: House) -> 
     alice, hook_id, _ = await with_hook(house)
     mallory = await house.person("mallory")
     other = await make_bot(mallory, "other")
-    bot = alice.having(await make_token(alice, "echo", ("webhooks",)))
+    bot = alice.having(await make_token(alice, "echo", ("webhooks", "messages:write")))
+    silent = alice.having(await make_token(alice, "echo", ("webhooks", "messages:read")))
     blunt = alice.having(await make_token(alice, "echo", ("messages:read", "messages:write")))
     new = {"name": "x", "conversationId": DIRECT}
     requests = [
@@ -150,6 +151,9 @@ async def test_the_owner_and_the_bot_keep_them_and_nobody_else(house: House) -> 
             none = await stranger.request(method, path.replace("echo", "nobody"), body)
             assert (real.status, real.code, real.body) == (404, "not_found", none.body)
         assert (await blunt.request(method, path, body)).code == "forbidden"
+        if method == "POST":  # who learns the path can post
+            refused = await silent.request(method, path, body)
+            assert (refused.code, "messages:write" in refused.json["error"]["message"]) == ("forbidden", True)
     for method, path, body in requests:
         assert (await bot.request(method, path, body)).status < 300, path
     assert len((await alice.request("GET", ALL)).json["items"]) == 1

@@ -11,7 +11,7 @@ from cooee.domain.ids import DeviceRef
 from cooee.ports.webhook_sender import Answered, NotSent
 from cooee.protocol.webhook_signature import verify
 from tests.fakes.asgi import AsgiClient, Reply
-from tests.fakes.bots import make_bot
+from tests.fakes.bots import make_bot, make_token
 from tests.fakes.house import House, open_house
 from tests.fakes.http_cases import bury_one
 
@@ -159,7 +159,7 @@ async def test_strangers_and_other_owners_cannot_tell_whether_there_is_a_webhook
     bob = await house.person("bob")
     await make_bot(bob, "other")
     hers = path.replace("/echo/", "/other/")
-    bot = await make_bot(bob, "third", scopes=("webhooks",))
+    bot = await make_bot(bob, "third", scopes=("webhooks", "messages:read"))
     for method, target, body in (
         ("POST", ALL, GOOD),
         ("GET", ALL, None),
@@ -183,8 +183,8 @@ async def test_strangers_and_other_owners_cannot_tell_whether_there_is_a_webhook
     assert house.sender.sent == []
 
 
-async def test_the_bot_itself_looks_after_its_webhooks_with_the_scope_alone(house: House, alice: AsgiClient) -> None:
-    keeper = await make_bot(alice, "keeper", scopes=("webhooks",))
+async def test_the_bot_itself_looks_after_its_webhooks_with_the_scope(house: House, alice: AsgiClient) -> None:
+    keeper = await make_bot(alice, "keeper", scopes=("webhooks", "messages:read"))
     writer = await make_bot(alice, "writer", scopes=("messages:read", "messages:write"))
     own = await keeper.request("POST", "/v1/bots/keeper/webhooks", GOOD)
     assert own.status == 201
@@ -194,8 +194,18 @@ async def test_the_bot_itself_looks_after_its_webhooks_with_the_scope_alone(hous
     assert (await alice.request("POST", "/v1/bots/alice/webhooks", GOOD)).code == "not_found"
 
 
+async def test_who_may_not_read_has_nothing_sent_to_an_address_of_his_choice(house: House, alice: AsgiClient) -> None:
+    path, _ = await made(alice)
+    keeper = alice.having(await make_token(alice, "echo", ("webhooks", "messages:write")))
+    for method, target, body in (("POST", ALL, GOOD), ("PATCH", path, {"url": GOOD["url"]})):
+        refused = await keeper.request(method, target, body)
+        assert (refused.code, "messages:read" in refused.json["error"]["message"]) == ("forbidden", True)
+    assert (await keeper.request("POST", f"{path}/rotate", None)).status == 200
+    assert (await keeper.request("DELETE", path, None)).status == 204
+
+
 async def test_who_is_disabled_makes_none(house: House, alice: AsgiClient) -> None:
-    keeper = await make_bot(alice, "keeper", scopes=("webhooks",))
+    keeper = await make_bot(alice, "keeper", scopes=("webhooks", "messages:read"))
     await house.accounts.set_disabled("alice", disabled=True)
     for client in (alice, keeper):
         assert (await client.request("POST", "/v1/bots/keeper/webhooks", GOOD)).status == 401
