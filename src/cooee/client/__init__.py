@@ -9,6 +9,7 @@ from cooee.client.client import Client, ClientSettings
 from cooee.client.errors import (
     ConnectionFailed,
     CooeeClientError,
+    DownloadFailed,
     NotLoggedIn,
     SendFailed,
     ServerError,
@@ -23,15 +24,17 @@ from cooee.client.events import (
     ConnectionState,
     ConversationUpdated,
     Event,
+    MediaUpdated,
     MessageDeleted,
     Presence,
     TickChanged,
     ToDevice,
     Typing,
 )
+from cooee.client.files import FileEntry, FileKind, Progress
 from cooee.client.inbox import inbox
 from cooee.client.login import log_in, register
-from cooee.client.model import Account, ConversationView, HistoryPage, Message, Pending
+from cooee.client.model import Account, ConversationView, HistoryPage, Media, Message, Pending
 from cooee.client.webhooks import WebhookNotVerified, verify_webhook
 
 __all__ = [
@@ -45,13 +48,19 @@ __all__ = [
     "ConversationUpdated",
     "ConversationView",
     "CooeeClientError",
+    "DownloadFailed",
     "Event",
+    "FileEntry",
+    "FileKind",
     "HistoryPage",
+    "Media",
+    "MediaUpdated",
     "Message",
     "MessageDeleted",
     "NotLoggedIn",
     "Pending",
     "Presence",
+    "Progress",
     "SendFailed",
     "ServerError",
     "Stopped",

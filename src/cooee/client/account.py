@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
@@ -76,7 +76,7 @@ class StoreLock:
         except OSError as problem:
             raise StoreUnusable(f"{path} cannot be opened: {problem}") from None
         try:
-            _lock(self._file)
+            lock_file(self._file)
         except OSError:
             holder = self._file.read().strip()
             self._file.close()
@@ -94,7 +94,8 @@ class StoreLock:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[str]) -> None:
+    def lock_file(file: IO[Any]) -> None:
+        """Take the one lock on a file, or raise OSError; it ends with the file."""
         file.seek(1 << 30)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         file.seek(0)
@@ -102,5 +103,6 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: IO[str]) -> None:
+    def lock_file(file: IO[Any]) -> None:
+        """Take the one lock on a file, or raise OSError; it ends with the file."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
-"""Every operation of the HTTP API (PROTOCOL.md §6–§8, §11, §16), typed, one method each."""
+"""Every operation of the HTTP API (PROTOCOL.md §6–§8, §11, §16–§18), typed, one method each."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -13,6 +13,7 @@ from yarl import URL
 
 from cooee.client.bots import BotsApi
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError
+from cooee.client.media_api import MediaApi
 from cooee.client.push_api import PushApi
 from cooee.client.reasons import reason_of
 from cooee.client.trust import trusted
@@ -24,7 +25,7 @@ T = TypeVar("T")
 REQUEST_S = 30.0
 
 
-class Api(BotsApi, PushApi, WebhooksApi):
+class Api(BotsApi, PushApi, WebhooksApi, MediaApi):
     """The operations that ``token`` may use at ``url``; without a token only `register`, `log_in` and `recover`.
 
     Each raises `ServerError` for a refusal (`NotLoggedIn` for a refused token) and `ConnectionFailed` when the server
@@ -251,6 +252,24 @@ class Api(BotsApi, PushApi, WebhooksApi):
 
     # --- how
 
+    def blob(
+        self, method: str, url: str, headers: Mapping[str, str], body: AsyncIterable[bytes] | None = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Make a request to the store; there is no limit but 60 s without an answer or more of it.
+
+        ``url``: absolute, or a path on this server. Raises aiohttp's errors, OSError and TimeoutError.
+        """
+        if self._http is None:
+            raise RuntimeError("use `async with Api(…)`")
+        return self._http.request(
+            method,
+            URL(self.url + url if url.startswith("/") else url, encoded=True),
+            data=body,
+            headers={"Accept-Encoding": "identity", **headers},
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_S, sock_read=2 * REQUEST_S),
+        )
+
     async def _call(
         self,
         method: str,
@@ -284,7 +303,7 @@ class Api(BotsApi, PushApi, WebhooksApi):
         try:
             async with self._open(method, path, body, params) as answer:
                 if answer.status >= 400:
-                    raise _refusal(answer.status, await answer.read())
+                    raise refusal(answer.status, await answer.read())
                 yield answer
         except TimeoutError:
             raise ConnectionFailed(f"{self.url} did not answer in time; try again") from None
@@ -341,7 +360,8 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _refusal(status: int, content: bytes) -> ServerError:
+def refusal(status: int, content: bytes) -> ServerError:
+    """Return the error of an answer that is none."""
     try:
         error = msgspec.json.decode(content, type=http.ErrorBody).error
     except msgspec.DecodeError:

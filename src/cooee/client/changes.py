@@ -7,6 +7,7 @@ import msgspec
 from cooee.client.events import Event
 from cooee.client.model import Message, Pending
 from cooee.client.state import ConversationState, State, new_conversation
+from cooee.protocol.frames import MediaSeen
 
 
 class Changes:
@@ -18,6 +19,7 @@ class Changes:
         self.conversations: dict[str, ConversationState] = {}
         self.messages: dict[tuple[str, int], Message] = {}
         self.erased: list[tuple[str, int]] = []
+        self.seen: dict[str, MediaSeen] = {}
         self.placed: dict[str, Message] = {}
         self.accepted: dict[str, int] = {}
         self.failed: dict[str, Pending] = {}
@@ -50,8 +52,8 @@ class Changes:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
-        stored = (self.conversations, self.messages, self.erased, self.placed, self.failed, self.sync_token)
-        return not any(stored)
+        stored = (self.conversations, self.messages, self.erased, self.seen, self.placed, self.failed)
+        return not any(stored) and not self.sync_token
 
     @property
     def updated(self) -> list[str]:

@@ -23,6 +23,7 @@ from cooee.client.errors import Stopped
 from cooee.client.events import ConnectionState
 from cooee.client.ledger import EventStream, Ledger
 from cooee.client.links import HttpLinks
+from cooee.client.media import MediaOfClient
 from cooee.client.model import Account, ConversationView, HistoryPage, Message, Pending
 from cooee.client.opened import Credentials, Opened, log_in_again, opened, running
 from cooee.client.opening import Opening
@@ -57,7 +58,7 @@ class ClientSettings(msgspec.Struct, frozen=True):
     """Whether device-to-device blobs are acknowledged as soon as they were told as events."""
 
 
-class Client:
+class Client(MediaOfClient):
     """One device of one account, with its local store in the folder ``store``.
 
     The account comes from the store, from ``token``, or from a log-in with ``user`` and ``password``. With
@@ -115,7 +116,7 @@ class Client:
             self._opened = parts
             if self._live_wanted:
                 self._connection = self._new_connection(parts)
-                await stack.enter_async_context(running(self._connection, parts.sending))
+                await stack.enter_async_context(running(self._connection, parts))
             self._stack = stack.pop_all()
         return self
 
@@ -271,6 +272,7 @@ class Client:
 
         Raises:
             KeyError: there is no such failed message.
+            SendFailed: ``not_found``: its file never was uploaded.
         """
         return await self._parts.sending.retry(client_message_id)
 

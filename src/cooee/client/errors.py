@@ -6,6 +6,7 @@ CooeeClientError
 ├── ConnectionFailed       the server could not be reached
 ├── Stopped                the server said not to come back (revoked, replaced)
 ├── SendFailed             a message will not be sent by itself any more
+├── DownloadFailed         what came is not the file that was sent
 └── StoreError
     ├── StoreLocked        another process uses the store
     ├── StoreMismatch      the store belongs to another account or server
@@ -64,6 +65,10 @@ class SendFailed(CooeeClientError):
         super().__init__(f"{message} ({code})")
         self.code = code
         self.message = message
+
+
+class DownloadFailed(CooeeClientError):
+    """What was downloaded is not the file that was sent; nothing was kept."""
 
 
 class StoreError(CooeeClientError):

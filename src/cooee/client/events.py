@@ -68,6 +68,22 @@ class AccountUpdated(msgspec.Struct, frozen=True, gc=False):
     changed: str
 
 
+class MediaUpdated(msgspec.Struct, frozen=True, gc=False):
+    """The server looked at a file of the conversation; its messages in the store say so from now on (§18).
+
+    ``thumbnail``: there is one. ``waveform``: base64url without padding.
+    """
+
+    conversation_id: str
+    media_key: str
+    thumbnail: bool = False
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    blurhash: str | None = None
+    waveform: str | None = None
+
+
 class ToDevice(msgspec.Struct, frozen=True, gc=False):
     """A blob for this device (PROTOCOL.md §9)."""
 
@@ -86,5 +102,6 @@ Event = (
     | ConnectionState
     | ConversationUpdated
     | AccountUpdated
+    | MediaUpdated
     | ToDevice
 )

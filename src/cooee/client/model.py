@@ -7,11 +7,30 @@ from typing import Any, Literal
 import msgspec
 
 from cooee.domain.ids import DeviceRef
-from cooee.domain.message import CONTENT_DELETED, CONTENT_SYSTEM, CONTENT_TEXT, UNCOUNTED_TYPES
+from cooee.domain.message import CONTENT_DELETED, CONTENT_SYSTEM, CONTENT_TEXT, MEDIA_TYPES, UNCOUNTED_TYPES
 from cooee.domain.receipt import Watermark
 from cooee.protocol import frames
 
 TickStatus = Literal["sent", "delivered", "read", "failed"]
+
+
+class Media(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A file in a message (§18): what its sender says of it, and what the server found out.
+
+    ``size`` in bytes; ``waveform`` in base64url without padding. ``thumbnail``: the server has told that there is one.
+    """
+
+    media_key: str
+    mime_type: str
+    size: int
+    filename: str | None = None
+    caption: str | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
+    blurhash: str | None = None
+    waveform: str | None = None
+    thumbnail: bool = False
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +65,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return ""
 
     @property
+    def media(self) -> Media | None:
+        """The file of the message; None when it has none."""
+        return media_of(self.content_type, self.content)
+
+    @property
     def event(self) -> str:
         """The event that a system message tells of; empty for any other message."""
         if self.content_type == CONTENT_SYSTEM and isinstance(self.content, dict):
@@ -66,6 +90,16 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     def sent_by(self, device: DeviceRef) -> bool:
         """Whether ``device`` itself sent the message, and no other device of the account."""
         return self.sender_id == device.user_id and self.sender_device_id == device.device_id
+
+
+def media_of(content_type: str, content: Any) -> Media | None:
+    """Return the file that ``content`` names; None when there is none. One not uploaded yet has no ``media_key``."""
+    if content_type not in MEDIA_TYPES or not isinstance(content, dict):
+        return None
+    try:
+        return msgspec.convert({"mediaKey": ""} | content, Media)
+    except msgspec.ValidationError:
+        return None
 
 
 def message_of(frame: frames.MessageFrame) -> Message:
@@ -116,8 +150,16 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> str:
-        """The text, when it is a text."""
+        """The text, when it is a text; the caption of a file."""
+        if isinstance(self.content, dict):
+            caption = self.content.get("caption")
+            return caption if isinstance(caption, str) else ""
         return self.content if isinstance(self.content, str) else ""
+
+    @property
+    def media(self) -> Media | None:
+        """The file of the message; None when it has none."""
+        return media_of(self.content_type, self.content)
 
     def frame(self) -> frames.Send:
         """Return the ``send`` frame; every re-send is the same."""

@@ -19,6 +19,7 @@ from cooee.client.login import adopt_token, check_owner, log_in_with
 from cooee.client.model import Account
 from cooee.client.sending import Sending
 from cooee.client.store import Store
+from cooee.client.uploading import Uploading
 
 _CLOSE_S = 3.0
 
@@ -43,6 +44,7 @@ class Opened(NamedTuple):
     live: Live
     sending: Sending
     history: History
+    uploading: Uploading
 
 
 @asynccontextmanager
@@ -74,7 +76,11 @@ async def opened(
                 sending = Sending(ledger, live, wake)
                 await sending.give_up_foreign()
                 await sending.expire(wall_ms())
-                yield Opened(account, http, api, ledger, live, sending, History(ledger, api))
+                uploading = Uploading(ledger, api, sending, folder)
+                try:
+                    yield Opened(account, http, api, ledger, live, sending, History(ledger, api), uploading)
+                finally:
+                    await uploading.close()
             finally:
                 await ledger.close()
     finally:
@@ -113,15 +119,19 @@ async def log_in_again(parts: Opened, folder: Path, credentials: Credentials) ->
 
 
 @asynccontextmanager
-async def running(connection: Connection, sending: Sending) -> AsyncIterator[None]:
-    """Keep the connection, and the outbox fresh; in the end say what is still to be said, then close."""
+async def running(connection: Connection, parts: Opened) -> AsyncIterator[None]:
+    """Keep the connection, go on with uploads, and keep the outbox fresh; in the end say what is left, then close."""
     keeping = asyncio.create_task(connection.run(), name="cooee-connection")
-    freshening = asyncio.create_task(sending.keep_fresh(), name="cooee-outbox-expiry")
+    beside = [
+        asyncio.create_task(parts.sending.keep_fresh(), name="cooee-outbox-expiry"),
+        asyncio.create_task(parts.uploading.keep_going(), name="cooee-uploads"),
+    ]
     try:
         yield
     finally:
         connection.close()
         await asyncio.wait((keeping,), timeout=_CLOSE_S)
         keeping.cancel()
-        freshening.cancel()
-        await asyncio.gather(keeping, freshening, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(keeping, *beside, return_exceptions=True)

@@ -45,6 +45,17 @@ MIGRATIONS: tuple[str, ...] = (
         entry TEXT NOT NULL
     );
     """,
+    """
+    -- Messages whose file is not uploaded yet, in the order of writing; each moves to the outbox when it is.
+    CREATE TABLE uploads (
+        "order" INTEGER PRIMARY KEY AUTOINCREMENT,
+        client_message_id TEXT NOT NULL UNIQUE,
+        entry TEXT NOT NULL
+    );
+
+    -- What the server found out about files, as `media` frames told it.
+    CREATE TABLE media (media_key TEXT PRIMARY KEY, details TEXT NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 APPLICATION_ID = 0x434F4F45

@@ -37,10 +37,19 @@ class Sending:
         device_id = self._ledger.state.me.device_id
         entry = Pending(new_id(now), conversation_id, device_id, now, CONTENT_TEXT, text, **fields)
         entry = await self._ledger.run(self._ledger.store.put_pending, entry)
-        self._ledger.state.outbox.add(entry)
-        self._live.open(conversation_id, self._ledger.clock())
-        self._wake()
+        self.take(entry)
         return entry
+
+    def take(self, entry: Pending) -> None:
+        """Send what has just been stored."""
+        self._ledger.state.outbox.add(entry)
+        self._live.open(entry.conversation_id, self._ledger.clock())
+        self._wake()
+
+    @property
+    def largest(self) -> int:
+        """How many bytes a message's content may have."""
+        return self._live.limits.max_content_bytes
 
     def conversation_id(self, to: str) -> str:
         """Return the conversation with a user, or the conversation itself. Raises `SendFailed`."""
@@ -68,8 +77,10 @@ class Sending:
         return sorted(self._ledger.state.outbox.entries(), key=lambda entry: entry.order)
 
     async def retry(self, client_message_id: str) -> Pending:
-        """Send a failed message again, as a new one. Raises KeyError."""
+        """Send a failed message again, as a new one. Raises KeyError, and SendFailed when its file is not there."""
         former = self._failed(client_message_id)
+        if former.media is not None and not former.media.media_key:
+            raise SendFailed("not_found", "its file was not uploaded; discard the message, and send the file anew")
         now = wall_ms()
         entry = msgspec.structs.replace(
             former,

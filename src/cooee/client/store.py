@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from cooee.client.errors import StoreUnusable
+from cooee.client.file_store import FileStore
 from cooee.client.model import HistoryPage, Message, Pending
 from cooee.client.schema import APPLICATION_ID, MIGRATIONS
 from cooee.client.state import UNREAD_CAP, ConversationState, State
@@ -49,8 +50,8 @@ _UPSERT_MESSAGE = """
 """
 
 
-class Store:
-    """Conversations, messages, outbox and sync token of one device, in ``folder``."""
+class Store(FileStore):
+    """Conversations, messages, outbox, files and sync token of one device, in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         """Open the store, and create or migrate it.
@@ -150,6 +151,7 @@ class Store:
         me = turn.state.me.user_id
         with self._transaction() as db:
             db.executemany(_UPSERT_MESSAGE, (_row(message, me) for message in turn.messages.values()))
+            self._put_seen(turn.seen.values())
             for conversation_id, number in turn.erased:
                 self._erase(conversation_id, number)
             for after in turn.conversations.values():
@@ -185,6 +187,7 @@ class Store:
         erased = Message(conversation_id, number, "", "", "", "", 0, CONTENT_DELETED)
         if row is not None:
             former = _decode_message(row[0])
+            self._forget_seen(former)
             erased = Message(
                 conversation_id,
                 number,
@@ -225,12 +228,15 @@ class Store:
 
     # --- reading
 
+    def _message(self, row: str) -> Message:
+        return self._with_details(_decode_message(row))
+
     def find_sent(self, client_message_id: str) -> Message | None:
         """Return an own message by its client message id, or None."""
         row = self._db.execute(
             "SELECT message FROM messages WHERE client_message_id = ?", (client_message_id,)
         ).fetchone()
-        return _decode_message(row[0]) if row else None
+        return self._message(row[0]) if row else None
 
     def last_message(self, conversation_id: str) -> Message | None:
         """Return the newest message held, or None."""
@@ -238,7 +244,7 @@ class Store:
             "SELECT message FROM messages WHERE conversation_id = ? ORDER BY sequence_number DESC LIMIT 1",
             (conversation_id,),
         ).fetchone()
-        return _decode_message(row[0]) if row else None
+        return self._message(row[0]) if row else None
 
     def unread(self, conversation: ConversationState) -> int:
         """Derive the unread count, at most 999: counted here, and by the server for what is not held here."""
@@ -268,7 +274,7 @@ class Store:
             f"SELECT message FROM messages WHERE text LIKE ? ESCAPE '\\' {where}ORDER BY timestamp DESC LIMIT ?",  # noqa: S608  # a clause of ours
             [f"%{escaped}%", *values, limit],
         )
-        return [_decode_message(row[0]) for row in rows]
+        return [self._message(row[0]) for row in rows]
 
     # --- history
 
@@ -286,7 +292,7 @@ class Store:
             " ORDER BY sequence_number DESC LIMIT ?",
             (conversation.conversation_id, bottom, before, limit),
         ).fetchall()
-        messages = tuple(_decode_message(row[0]) for row in reversed(rows))
+        messages = tuple(self._message(row[0]) for row in reversed(rows))
         all_shown = not messages or len(messages) < limit or messages[0].sequence_number <= bottom
         return HistoryPage(messages, bottom <= 1 and all_shown, from_server=False), bottom
 

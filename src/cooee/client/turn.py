@@ -13,6 +13,7 @@ import msgspec
 from cooee.client.changes import Changes
 from cooee.client.events import (
     AccountUpdated,
+    MediaUpdated,
     MessageDeleted,
     Presence,
     TickChanged,
@@ -169,6 +170,21 @@ class Turn(Changes):
         if frame.sequence_number > self.to_device:
             self.to_device = frame.sequence_number
             self.events.append(ToDevice(frame.sequence_number, frame.sender_id, frame.sender_device_id, frame.content))
+
+    def _media(self, frame: frames.MediaSeen) -> None:
+        self.seen[frame.media_key] = frame
+        self.events.append(
+            MediaUpdated(
+                frame.conversation_id,
+                frame.media_key,
+                frame.thumbnail,
+                frame.width,
+                frame.height,
+                frame.duration_ms,
+                frame.blurhash,
+                frame.waveform,
+            )
+        )
 
     def _conversation_changed(self, frame: frames.ConversationChanged) -> None:
         self.snapshot(_decode_conversation(frame.conversation))
@@ -367,6 +383,7 @@ class Turn(Changes):
         frames.ToDevice: _to_device,
         frames.ConversationChanged: _conversation_changed,
         frames.AccountChanged: _account_changed,
+        frames.MediaSeen: _media,
     }
 
 
