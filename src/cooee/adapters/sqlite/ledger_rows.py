@@ -82,7 +82,7 @@ class LedgerRows:
 
     def add_media(self, key: str, position: int, conversation: int, number: int) -> None:
         """Note that the message at ``position`` holds an object."""
-        self._media += (key, position, conversation, number)
+        self._media += (key, conversation, number, position)
 
     def add_direct_member(self, conversation: ConversationState, user: int) -> None:
         """Let ``user`` into a direct chat that begins."""

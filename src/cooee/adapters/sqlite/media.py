@@ -13,18 +13,43 @@ _STATES = tuple(MediaState)
 _GARBAGE = len(_STATES)
 _COLUMNS = "key, owner_id, size, sha256, content_type, created_at, encrypted, filename, state, details"
 _SELECT = f"SELECT {_COLUMNS} FROM media WHERE "  # noqa: S608 - a constant
-_USED = "SELECT coalesce(sum(counted), 0) FROM media INDEXED BY media_of_owner WHERE owner_id = ?"
+_USED = "SELECT coalesce((SELECT bytes FROM media_usage WHERE owner_id = ?), 0)"
+_USE = """INSERT INTO media_usage (owner_id, bytes) VALUES (?, ?)
+    ON CONFLICT (owner_id) DO UPDATE SET bytes = bytes + excluded.bytes"""
+_GIVE_BACK = f"""UPDATE media_usage SET bytes = bytes - m.counted FROM media AS m
+    WHERE m.key = ? AND m.state = {_GARBAGE} AND media_usage.owner_id = m.owner_id"""  # noqa: S608 - a constant
 _INSERT = """INSERT INTO media (key, owner_id, size, counted, sha256, content_type, created_at, encrypted, filename,
     state, details, collect_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"""
-_SEES = """SELECT 1 FROM media_reference AS r
+_HOLDING = """WITH RECURSIVE holding (conversation) AS (
+    SELECT min(conversation) FROM media_reference WHERE key = :key
+    UNION ALL
+    SELECT (SELECT min(r.conversation) FROM media_reference AS r
+            WHERE r.key = :key AND r.conversation > holding.conversation)
+        FROM holding WHERE holding.conversation IS NOT NULL)
+"""
+
+
+def _holding(query: str) -> str:
+    """Return ``query``, which may read from ``holding``: the conversations that hold the object :key, each once.
+
+    The cost follows how many they are, not how often they hold it.
+    """
+    return _HOLDING + query
+
+
+_SEES = _holding("""SELECT 1 FROM holding
     CROSS JOIN chat_user AS u ON u.id = :user
-    CROSS JOIN membership AS m ON m.conversation = r.conversation AND m.user = u.key
-        AND r.number >= m.joined AND (m.left_number IS NULL OR r.number <= m.left_number)
-    WHERE r.key = :key LIMIT 1"""
-_KEEP = "UPDATE media SET collect_at = max(coalesce(collect_at, 0), ?) WHERE key = ?"
+    CROSS JOIN membership AS m ON m.conversation = holding.conversation AND m.user = u.key
+    WHERE EXISTS (SELECT 1 FROM media_reference AS r
+        WHERE r.key = :key AND r.conversation = holding.conversation
+            AND r.number BETWEEN m.joined AND coalesce(m.left_number, 9223372036854775807))
+    LIMIT 1""")
+_KEEP = f"""UPDATE media SET collect_at = max(coalesce(collect_at, 0), ?)
+    WHERE key = ? AND state < {_GARBAGE}"""  # noqa: S608 - a constant
 _UPDATE = "UPDATE media SET state = :state, details = :details WHERE key = :key AND state <= :state"
-_CONVERSATIONS = """SELECT DISTINCT c.id FROM media_reference AS r JOIN conversation AS c ON c.key = r.conversation
-    WHERE r.key = ? LIMIT ?"""
+_CONVERSATIONS = _holding(
+    "SELECT c.id FROM holding JOIN conversation AS c ON c.key = holding.conversation LIMIT :limit"
+)
 _HELD = "EXISTS (SELECT 1 FROM media_reference AS r WHERE r.key = media.key)"
 _WAITING = f"state = 1 AND encrypted = 0 AND {_HELD} ORDER BY created_at LIMIT ?"
 _DUE = f"""SELECT key, {_HELD} FROM media INDEXED BY media_to_collect
@@ -55,6 +80,7 @@ class SqliteMedia:
                 connection.execute(_INSERT, (*row, *rest))
             except apsw.ConstraintError as error:
                 raise ValueError("this mediaKey was taken") from error
+            connection.execute(_USE, (media.owner_id, size))
 
         await self._database.write(create)
 
@@ -65,13 +91,12 @@ class SqliteMedia:
     async def hold(self, key: str, user_id: str, keep_until: int) -> MediaObject | None:
         """Return the object if the user may see it, and keep it."""
 
-        def hold(connection: apsw.Connection) -> MediaObject | None:
-            found = _find(connection, key, user_id)
-            if found is not None:
-                connection.execute(_KEEP, (keep_until, key))
-            return found
+        def keep(connection: apsw.Connection) -> bool:
+            connection.execute(_KEEP, (keep_until, key))
+            return connection.changes() > 0
 
-        return await self._database.write(hold)
+        found = await self.find(key, user_id)
+        return found if found is not None and await self._database.write(keep) else None
 
     async def update(self, key: str, state: MediaState, details: bytes) -> None:
         """Note what became of an object."""
@@ -84,7 +109,8 @@ class SqliteMedia:
 
     async def conversations(self, key: str, limit: int) -> Sequence[str]:
         """Return conversations with a message that holds the object."""
-        rows = await self._database.read(lambda connection: connection.execute(_CONVERSATIONS, (key, limit)).fetchall())
+        values = {"key": key, "limit": limit}
+        rows = await self._database.read(lambda connection: connection.execute(_CONVERSATIONS, values).fetchall())
         return [str(row[0]) for row in rows]
 
     async def waiting(self, limit: int) -> Sequence[MediaObject]:
@@ -111,7 +137,9 @@ class SqliteMedia:
         """Remove what is garbage. Durable."""
 
         def forget(connection: apsw.Connection) -> None:
-            connection.executemany(_FORGET, [(key,) for key in keys])
+            for key in dict.fromkeys(keys):
+                connection.execute(_GIVE_BACK, (key,))
+                connection.execute(_FORGET, (key,))
 
         await self._database.write(forget)
 

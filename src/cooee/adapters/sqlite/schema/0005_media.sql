@@ -14,16 +14,21 @@ CREATE TABLE media (
     details BLOB NOT NULL,                  -- JSON
     collect_at INTEGER                      -- when to look whether it is garbage (ms); NULL: not before a message lets go
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX media_of_owner ON media (owner_id, counted);
 CREATE INDEX media_to_collect ON media (collect_at) WHERE collect_at IS NOT NULL;
 CREATE INDEX media_to_inspect ON media (created_at) WHERE state = 1 AND encrypted = 0;
+
+-- What the objects of each owner count together.
+CREATE TABLE media_usage (
+    owner_id TEXT PRIMARY KEY,
+    bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Written with the message in one transaction, and removed when its content goes.
 CREATE TABLE media_reference (
     key TEXT NOT NULL,
-    position INTEGER NOT NULL,              -- of the message
     conversation INTEGER NOT NULL,
     number INTEGER NOT NULL,
-    PRIMARY KEY (key, position)
+    position INTEGER NOT NULL,              -- of the message
+    PRIMARY KEY (key, conversation, number)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX media_reference_of_message ON media_reference (position);
