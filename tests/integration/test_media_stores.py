@@ -1,17 +1,18 @@
 """The stores of files under the real server: a bucket instead of the folder, large files, and starts that fail."""
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from cooee.adapters.memory.clock import SystemClock
 from tests.conftest import Need
 from tests.contract.blob_stores import s3_place
 from tests.contract.seaweed import ACCESS_KEY, BUCKET, SECRET_KEY, Seaweed, seaweed, weed
+from tests.fakes.certificates import trusting, write_pair
 from tests.integration.conftest import NewScene, NewServer
 from tests.integration.harness import ServerEnded, ServerProcess
 from tests.integration.scene import Person, dm
@@ -97,8 +98,15 @@ async def test_files_go_to_a_bucket_and_come_from_there(
 
 
 @once
-async def test_a_large_file_costs_little_memory(new_server: NewServer, new_scene: NewScene) -> None:
-    server = new_server(MEDIA_PART_BYTES=str(1024 * MIB))
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
+async def test_a_large_file_costs_little_memory(
+    new_server: NewServer, new_scene: NewScene, tmp_path: Path, encrypted: bool
+) -> None:
+    pair = write_pair(tmp_path)
+    tls = {"TLS_CERT": str(pair.certificate), "TLS_KEY": str(pair.key)} if encrypted else {}
+    server = new_server(MEDIA_PART_BYTES=str(1024 * MIB), **tls)
+    base, trust = server.url, trusting() if encrypted else True
+    server.url = base.replace("https://", "http://")  # where programs of this machine find it, too
     alice, bob = await new_scene(server).people("alice", "bob")
     digest = hashlib.sha256()
     for _ in range(PIECES):
@@ -108,18 +116,18 @@ async def test_a_large_file_costs_little_memory(new_server: NewServer, new_scene
         for _ in range(PIECES):
             yield PIECE
 
-    size = len(PIECE) * PIECES
+    size, before = len(PIECE) * PIECES, peak_of(server)
     upload = await granted(alice, size, digest.hexdigest(), "application/octet-stream")
-    before = peak_of(server)
     headers = upload["headers"] | {"content-length": str(size)}
-    assert await put(alice, upload["uploadUrl"], body(), headers) == 201
-    await send(alice, bob, upload["mediaKey"], "application/octet-stream", size)
-    link = await alice.http("GET", f"/v1/media/{upload['mediaKey']}?redirect=false")
-    wire, got = alice.scene.wire, hashlib.sha256()
-    async with wire.client.get(wire.url + link["url"]) as answer:
-        async for piece in answer.content.iter_chunked(MIB):
-            got.update(piece)
-            await asyncio.sleep(0)
+    async with aiohttp.ClientSession() as client:
+        async with client.put(base + upload["uploadUrl"], data=body(), headers=headers, ssl=trust) as answer:
+            assert answer.status == 201
+        await send(alice, bob, upload["mediaKey"], "application/octet-stream", size)
+        link = await bob.http("GET", f"/v1/media/{upload['mediaKey']}?redirect=false")
+        got = hashlib.sha256()
+        async with client.get(base + link["url"], ssl=trust) as answer:
+            async for piece in answer.content.iter_chunked(MIB):
+                got.update(piece)
     assert got.digest() == digest.digest()
     assert peak_of(server) - before < size // 4
 
