@@ -16,6 +16,7 @@ TINY = {
     "idle": ("--connections", "20", "--seconds", "0.5"),
     "group": ("--members", "60", "--window", "2", "--seconds", "0.5"),
     "reconnect": ("--connections", "20", "--rate", "40", "--seconds", "1"),
+    "push": ("--users", "5", "--every", "0.05", "--rate", "40"),
     "catchup": ("--conversations", "20", "--missed-in", "5", "--messages", "30", "--rounds", "2"),
     "history": ("--messages", "2000", "--conversations", "10", "--fetches", "20"),
 }
@@ -32,6 +33,10 @@ SHAPES: dict[str, dict[str, tuple[str, ...]]] = {
     "reconnect": {
         "positive": ("connections", "connections_per_s", "messages_per_s", "seconds"),
         "p50_p99": ("ack_ms", "delivery_ms"),
+    },
+    "push": {
+        "positive": ("notifications", "push_p95_ms", "messages_per_s", "seconds"),
+        "p50_p99": ("push_ms", "delivery_ms"),
     },
     "catchup": {"positive": ("messages_per_s", "seconds"), "p50_p99": ("catch_up_ms",)},
     "history": {"positive": ("messages", "seconds"), "p50_p99": ("fetch_ms",)},

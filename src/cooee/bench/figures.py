@@ -21,6 +21,11 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float] | None:
     return {"p50": _ms(ordered, 0.5), "p99": _ms(ordered, 0.99)}
 
 
+def share(seconds: Sequence[float], part: float) -> float | None:
+    """Return the time (ms) within which ``part`` (0 to 1) of the samples lie, or None without samples."""
+    return _ms(sorted(seconds), part) if seconds else None
+
+
 def rounded(value: float | None, digits: int) -> float | None:
     """Return the value with so many digits behind the point; None stays None."""
     return None if value is None else round(value, digits)

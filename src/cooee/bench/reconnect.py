@@ -25,7 +25,7 @@ async def run(
     users = await server.enrol(connections, progress)
     tokens = [token for _, token in users]
     opened = await connect_all(server.url, tokens, ignore, progress=progress)
-    writers = asyncio.create_task(_write(server, rate, seconds))
+    writers = asyncio.create_task(write_beside(server, rate, seconds))
     await asyncio.sleep(min(_BEFORE_S, seconds / 4))
     cpu, began = server.cpu_s(), time.perf_counter()
     for connection in opened:
@@ -47,7 +47,7 @@ async def run(
     }
 
 
-async def _write(server: Target, rate: float, seconds: float) -> Figures:
+async def write_beside(server: Target, rate: float, seconds: float) -> Figures:
     """Run `pairs` in another process on the same server."""
     if not server.folder:
         return await run_pairs(server, pairs=_WRITERS, window=0, rate=rate, seconds=seconds)

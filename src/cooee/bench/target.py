@@ -23,8 +23,10 @@ SETTINGS: Mapping[str, str] = {
     "COOEE_LIMITS_REGISTRATIONS_PER_ADDRESS": RATES,
     "COOEE_LIMITS_DRAIN_S": "0.1",
     "COOEE_LOG_LEVEL": "warning",
+    "COOEE_PUSH_ALLOW_HTTP": "true",
+    "COOEE_PUSH_ALLOWED_NETWORKS": "127.0.0.0/8",
 }
-"""Rates are raised by configuration; every other rule is as always."""
+"""Rates are raised by configuration, and push may go to this machine; every other rule is as always."""
 
 ADMIN_SOCKET = "admin.sock"
 ENROL_AT_ONCE = 500

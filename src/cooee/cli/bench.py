@@ -17,6 +17,7 @@ from cooee.bench import group as group_scenario
 from cooee.bench import history as history_scenario
 from cooee.bench import idle as idle_scenario
 from cooee.bench import pairs as pairs_scenario
+from cooee.bench import push as push_scenario
 from cooee.bench import reconnect as reconnect_scenario
 from cooee.bench.connection import MAX_SOCKETS
 from cooee.bench.target import Prepare, Target, target
@@ -105,6 +106,15 @@ def group(show: Any, **options: Any) -> None:
 def reconnect(show: Any, **options: Any) -> None:
     """Connections that are dropped all at once and come back, while others write."""
     show(lambda server, progress: reconnect_scenario.run(server, **options, progress=progress))
+
+
+@_scenario
+@click.option("--users", default=200, show_default=True, type=_COUNT, help="Absent users, each with a browser.")
+@click.option("--every", default=0.05, show_default=True, type=_SECONDS, help="Seconds between messages to them.")
+@click.option("--rate", default=1000.0, show_default=True, type=_SECONDS, help="Messages a second between others.")
+def push(show: Any, **options: Any) -> None:
+    """Messages to absent users: how long until their push service has the notification, while others write."""
+    show(lambda server, progress: push_scenario.run(server, **options, progress=progress))
 
 
 @_scenario
