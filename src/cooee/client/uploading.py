@@ -128,7 +128,8 @@ class Uploading:
             try:
                 await self._finish(entry, None)
             except SendFailed as problem:
-                message = failed(entry.message(self._ledger.state.me.device_id), problem.code, problem.message)
+                without = msgspec.structs.replace(entry, media_key="")  # its file is not there, so it cannot be retried
+                message = failed(without.message(self._ledger.state.me.device_id), problem.code, problem.message)
                 self._ledger.state.outbox.add(await self._ledger.run(self._ledger.store.finish_upload, message))
                 self._remove_spooled(entry)
                 self._ledger.emit(

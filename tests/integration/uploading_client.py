@@ -1,0 +1,28 @@
+"""A client program to be killed: ``uploading_client.py URL STORE PEER FILE`` sends a file, or goes on with the rest.
+
+It prints ``at N`` as bytes go out, and ``sent`` when the message has its number. It runs until it is killed.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from cooee.client import Client
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+async def main(url: str, store: str, peer: str, path: str) -> None:
+    async with Client(url, store=store) as client:
+        if path:
+            kept = await client.send_file(peer, Path(path), progress=lambda done, _: say(f"at {done}"))
+            await client.wait_for_sent(kept.client_message_id)
+        say("sent")
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:5]))
