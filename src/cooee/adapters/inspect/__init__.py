@@ -1,0 +1,1 @@
+"""Media looked at by Pillow and ffmpeg, in processes of their own."""
