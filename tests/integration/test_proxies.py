@@ -1,6 +1,8 @@
 """A server behind the reverse proxies of `deploy/`: both transports, client addresses, and a drain through them."""
 
 import asyncio
+import hashlib
+import io
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from yarl import URL
 
 from tests.integration.harness import ServerProcess
 from tests.integration.peers import DEADLINE_S, Http, LongPollPeer, Peer, Refused
@@ -158,6 +161,40 @@ async def test_the_address_of_an_incoming_webhook_stands_in_no_log(front: Front)
     assert path.rpartition("/")[2] not in written + front.server.output
     if front.proxy.name != "caddy":  # which logs no requests unless told to
         assert "/v1/bots/echo/incoming" in written
+
+
+async def test_large_files_pass_and_their_addresses_stand_in_no_log(front: Front) -> None:
+    """An address is a secret as long as it is good."""
+    wire = front.wire()
+    alice = await front.person("alice", wire)
+    content = bytes(range(256)) * 20_000
+    wish = {
+        "contentType": "application/octet-stream",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    upload = await alice("POST", "/v1/media/uploads", wish)
+    url = URL(front.proxy.url + upload["uploadUrl"], encoded=True)
+    half = len(content) // 2
+    for start, end, status in ((0, half, 308), (half, len(content), 201)):
+        headers = upload["headers"] | {"content-range": f"bytes {start}-{end - 1}/{len(content)}"}
+        async with wire.client.put(url, data=io.BytesIO(content[start:end]), headers=headers) as answer:
+            assert answer.status == status
+    await alice("POST", "/v1/bots", {"userId": "echo"})
+    said = {"mediaKey": upload["mediaKey"], "mimeType": "application/octet-stream", "size": len(content)}
+    message = {"clientMessageId": "c1", "conversationId": "dm:alice:echo", "contentType": "document", "content": said}
+    await alice("POST", "/v1/messages", message)
+    link = await alice("GET", f"/v1/media/{upload['mediaKey']}?redirect=false")
+    async with wire.client.get(URL(front.proxy.url + link["url"], encoded=True)) as answer:
+        assert await answer.read() == content
+        assert answer.headers["content-security-policy"].startswith("sandbox")
+    await wire.aclose()
+    front.proxy.stop()
+    written = front.proxy.output + "".join(
+        file.read_text("utf-8", "replace") for file in front.proxy.folder.rglob("*") if file.is_file()
+    )
+    for address in (url, URL(link["url"], encoded=True)):
+        assert address.query["s"] not in written + front.server.output
 
 
 async def test_pages_of_other_origins_are_refused(front: Front) -> None:

@@ -87,6 +87,18 @@ def test_the_usual_tools_read_it_too(place: Place, tmp_path: Path) -> None:
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], check=True, cwd=tmp_path / "by-hand")
 
 
+async def test_files_of_messages_are_in_it_and_what_is_still_uploaded_is_not(place: Place, tmp_path: Path) -> None:
+    for name in ("media/ab/abcd", "media/ab/abcd.stat", "media/incoming/abcd.partial", "media.key"):
+        (place.data / name).parent.mkdir(parents=True, exist_ok=True)
+        (place.data / name).write_bytes(name.encode())
+    place.backup()
+    place.restore(tmp_path / "restored")
+    assert {name for name in contents(tmp_path / "restored") if "media" in name} == {
+        *("media", "media/ab", "media/ab/abcd", "media/ab/abcd.stat", "media.key"),
+    }
+    assert (tmp_path / "restored" / "media" / "ab" / "abcd").read_bytes() == b"media/ab/abcd"
+
+
 async def test_nothing_but_the_backup_is_left_beside_it(place: Place, tmp_path: Path) -> None:
     for litter in ("backup.tar.partial", "backup.tar.partial-store", "backup.tar.partial-store-journal"):
         (tmp_path / litter).write_bytes(b"of one that was killed")
