@@ -206,6 +206,20 @@ async def test_what_was_left_behind_long_ago_is_swept_at_the_start(tmp_path: Pat
     assert files(tmp_path) == []
 
 
+async def test_half_an_object_is_none(place: Place, tmp_path: Path) -> None:
+    """Whatever the power left behind: what says what it is without the bytes, or bytes without it, or fewer bytes."""
+    for lost in ("{key}", "{key}.stat"):
+        key, request = await upload_of(place)
+        await place.client.do(request, CONTENT)
+        (tmp_path / "media" / key[:2] / lost.format(key=key)).unlink()
+        assert await place.blobs.stat(key) is None
+        assert (await place.client.do(request, CONTENT)).status == 201
+        os.truncate(tmp_path / "media" / key[:2] / key, 1000)
+        assert await place.blobs.stat(key) is None
+        download = await place.blobs.sign_download(key, place.soon(), "", "image/png", inline=True)
+        assert (await place.client.do(download)).status == 404
+
+
 async def test_folder_and_secret_are_this_users_alone(place: Place, tmp_path: Path) -> None:
     await place.client.do((await upload_of(place))[1], CONTENT)
     assert stat.S_IMODE((tmp_path / "media.key").stat().st_mode) == 0o600
