@@ -93,6 +93,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("cooee_media_collected", "counter", "Files removed because no message holds them."),
     Metric("cooee_media_collected_bytes", "counter", "Bytes of those files."),
     Metric("cooee_media_looks", "counter", "Files looked at after they were sent."),
+    Metric("cooee_media_look_seconds", "counter", "Time for which files were looked at, summed."),
+    Metric("cooee_media_inspectors_replaced", "counter", "Processes that died while they looked at a file."),
     Metric("cooee_media_thumbnails", "counter", "Thumbnails made."),
     Metric("cooee_media_unseen", "counter", "Files of which nothing is shown, by reason.", "reason"),
     Metric("cooee_loop_lag_seconds", "histogram", "How late the event loop ran a timer."),

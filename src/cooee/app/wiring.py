@@ -8,6 +8,7 @@ from pathlib import Path
 from cooee.adapters.files.blobs import FolderBlobs, FolderSettings, examine_folder
 from cooee.adapters.http.checked_resolver import CheckedResolver, look_up
 from cooee.adapters.http.webhook_sender import HttpWebhookSender
+from cooee.adapters.inspect.media_inspector import ProcessInspector
 from cooee.adapters.memory.clock import SystemClock
 from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
@@ -65,8 +66,15 @@ class Server:
         self._sender = HttpWebhookSender(config.webhooks)
         self._blobs = _blobs(config, clock)
         self._platforms = _platforms(config, clock)
+        self._inspector = ProcessInspector(config.media) if config.media.inspection else None
         live = Live(
-            MemorySessions(), MemoryRouter(), MemoryPresence(), self._sender, self._blobs, self._platforms.senders
+            MemorySessions(),
+            MemoryRouter(),
+            MemoryPresence(),
+            self._sender,
+            self._blobs,
+            self._platforms.senders,
+            self._inspector,
         )
         self._house = House(Ports.of(store, live, clock), config)
         self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
@@ -155,6 +163,8 @@ class Server:
         await self._backups.aclose()
         await self._house.aclose()
         await self._sender.aclose()
+        if self._inspector is not None:
+            await self._inspector.aclose()
         await self._platforms.aclose()
         await self._blobs.aclose()
         await self._store.aclose()
@@ -228,6 +238,9 @@ class Server:
             if self.tls is not None:
                 yield "cooee_tls_certificate_expiry_seconds", self.tls.keeper.loaded.seconds_left()
             yield from connection_values(self._front.shared, self._gateway.counters.slow_polls)
+        if self._inspector is not None:
+            yield "cooee_media_look_seconds", self._inspector.counters.seconds
+            yield "cooee_media_inspectors_replaced", float(self._inspector.counters.replaced)
 
     def _store_values(self) -> Iterator[tuple[str, Value]]:
         counters = self._store.database.counters
