@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import traceback
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
@@ -23,7 +25,7 @@ def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
     ]
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=stream.isatty())
+        structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)
         if console
         else structlog.processors.JSONRenderer(sort_keys=True)
     )
@@ -34,11 +36,14 @@ def configure_logs(config: LogConfig, stream: TextIO | None = None) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(stream)
-    last = [structlog.processors.format_exc_info] if not console else []
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.ExceptionRenderer(_places),
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
@@ -56,3 +61,21 @@ def set_level(level: str) -> None:
     """
     logging.getLogger().setLevel(_LEVELS[level])
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]))
+
+
+def _places(exc_info: tuple[type[BaseException], BaseException, TracebackType | None]) -> str:
+    """Return of what type an exception is and where it was raised, and the same of what caused it.
+
+    Its text and the values of its variables may quote what a user sent; of the system's errors the reason is told.
+    """
+    lines: list[str] = []
+    seen: set[int] = set()
+    cause: BaseException | None = exc_info[1]
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        reason = f": {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else ""
+        lines.append(f"{'caused by ' if lines else ''}{type(cause).__name__}{reason}")
+        frames = traceback.StackSummary.extract(traceback.walk_tb(cause.__traceback__), lookup_lines=False)
+        lines += [f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    return "\n".join(lines)
