@@ -176,7 +176,8 @@ class ServerProcess:
     def check_log(self) -> None:
         """Fail on any exception, and on any entry of level error: it means a bug."""
         log = self.log
-        bugs = [entry for entry in self.entries() if entry.get("level") in ("error", "critical") or "exception" in entry]
+        errors = ("error", "critical")
+        bugs = [entry for entry in self.entries() if entry.get("level") in errors or "exception" in entry]
         assert _TRACEBACK not in log, log
         assert not bugs, bugs
         strays = [line for line in log.splitlines() if line and not line.startswith("{")]
