@@ -1,6 +1,8 @@
 """The stores of files under the real server: a bucket instead of the folder, large files, and starts that fail."""
 
+import asyncio
 import hashlib
+import io
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +46,8 @@ async def put(person: Person, url: str, body: Any, headers: dict[str, str]) -> i
     """Send a body to where it may go; return the status."""
     wire = person.scene.wire
     whole = wire.url + url if url.startswith("/") else url
-    async with wire.client.put(whole, data=body, headers=headers) as answer:
+    data = io.BytesIO(body) if isinstance(body, bytes) else body
+    async with wire.client.put(whole, data=data, headers=headers) as answer:
         return answer.status
 
 
@@ -130,6 +133,36 @@ async def test_a_large_file_costs_little_memory(
                 got.update(piece)
     assert got.digest() == digest.digest()
     assert peak_of(server) - before < size // 4
+
+
+@once
+async def test_a_stop_in_the_middle_keeps_what_came(new_server: NewServer, new_scene: NewScene) -> None:
+    server = new_server()
+    scene = new_scene(server)
+    alice = await scene.person("alice")
+    content = PIECE * 4
+    upload = await granted(alice, len(content), hashlib.sha256(content).hexdigest(), "application/octet-stream")
+    partial = server.data / "media" / "incoming" / f"{upload['mediaKey']}.partial"
+    stopped = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield content[: 3 * len(PIECE)]
+        await stopped.wait()
+
+    headers = upload["headers"] | {"content-length": str(len(content))}
+    sending = asyncio.create_task(put(alice, upload["uploadUrl"], body(), headers))
+    while not partial.exists() or not partial.stat().st_size:  # noqa: ASYNC110  # only the disk knows
+        await asyncio.sleep(0.01)
+    assert await asyncio.to_thread(server.stop) == 0
+    stopped.set()
+    with pytest.raises(aiohttp.ClientError):
+        await sending
+    there = partial.stat().st_size  # once
+    assert there <= 3 * len(PIECE)
+    server.start()
+    await scene.wire.renew()
+    headers = upload["headers"] | {"content-range": f"bytes {there}-{len(content) - 1}/{len(content)}"}
+    assert await put(alice, upload["uploadUrl"], content[there:], headers) == 201
 
 
 def test_a_store_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
