@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
 from tests.integration.conftest import NewScene, NewServer
 from tests.integration.peers import Frame, Refused
@@ -273,3 +274,71 @@ async def _ignore(request: Any) -> None:
             await answer.read()
     except aiohttp.ClientError:
         return
+
+
+# --- what the server finds out ----------------------------------------------------------------------------------------
+
+
+def picture(width: int = 640, height: int = 320) -> bytes:
+    """Return a picture with metadata that nobody else is to see."""
+    made = io.BytesIO()
+    exif = Image.Exif()
+    exif[270] = "a secret place"
+    Image.radial_gradient("L").resize((width, height)).convert("RGB").save(made, "JPEG", exif=exif)
+    return made.getvalue()
+
+
+async def sent_picture(alice: Person, bob: Person, content: bytes) -> str:
+    key = await upload(alice, content, "image/jpeg")
+    body = message(key, dm(alice, bob), size=len(content)) | {"contentType": "image"}
+    body["content"]["mimeType"] = "image/jpeg"
+    await alice.http("POST", "/v1/messages", body)
+    return key
+
+
+async def test_members_are_told_of_a_thumbnail_that_holds_no_metadata(scene: Scene) -> None:
+    alice, bob = await scene.people("alice", "bob")
+    a, b = await alice.ready(), await bob.ready()
+    key = await sent_picture(alice, bob, picture())
+    for peer in (a, b):
+        seen = await peer.expect("media")
+        assert (seen["conversationId"], seen["mediaKey"], seen["thumbnail"]) == (dm(alice, bob), key, True)
+        assert (seen["width"], seen["height"]) == (640, 320)
+        assert seen["blurhash"]
+    told = await bob.http("GET", f"/v1/media/{key}?redirect=false")
+    assert {name: told[name] for name in ("width", "height", "blurhash")} == {
+        name: seen[name] for name in ("width", "height", "blurhash")
+    }
+    status, small, headers = await download(bob, f"{key}?variant=thumbnail")
+    assert status == 200
+    assert headers["content-type"] in {"image/webp", "image/jpeg"}
+    with Image.open(io.BytesIO(small)) as thumbnail:
+        assert max(thumbnail.size) <= 480
+        assert not thumbnail.getexif()
+    assert b"a secret place" not in small
+
+
+async def test_a_file_that_was_not_looked_at_before_a_crash_is_after_it(
+    new_server: NewServer, new_scene: NewScene
+) -> None:
+    scene = new_scene(new_server(MEDIA_INSPECTION_PROCESSES="1"))
+    alice, bob = await scene.people("alice", "bob")
+    keys = [await sent_picture(alice, bob, picture(1200 + number, 900)) for number in range(6)]
+    await scene.restart()
+
+    async def all_seen() -> bool:
+        answers = [await bob.http("GET", f"/v1/media/{key}?redirect=false") for key in keys]
+        return all(answer["thumbnail"] for answer in answers)
+
+    await scene.until(all_seen)
+
+
+async def test_of_a_broken_picture_nothing_is_shown_and_it_can_be_fetched(scene: Scene) -> None:
+    alice, bob = await scene.people("alice", "bob")
+    content = picture()[:2000]
+    key = await sent_picture(alice, bob, content)
+
+    unseen = 'cooee_media_unseen_total{reason="broken"}'
+    await scene.until(lambda: scene.reaches(unseen, 1.0))
+    assert await code_of(bob.http("GET", f"/v1/media/{key}?variant=thumbnail")) == "not_found"
+    assert (await download(bob, key))[1] == content
