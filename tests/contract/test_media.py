@@ -83,8 +83,13 @@ async def test_who_may_see_a_message_sees_what_it_holds(store: Store) -> None:
     assert await send(store) == 1
     assert await store.media.find(KEY, "bob") is not None
     assert await store.media.find(KEY, "carol") is None
-    assert list(await store.media.conversations(KEY, 10)) == [CHAT]
-    assert list(await store.media.conversations(OTHER, 10)) == []
+    assert list(await store.media.holders(KEY, 10)) == [(CHAT, 1)]
+    assert list(await store.media.holders(OTHER, 10)) == []
+    await append(store, "a text")
+    await send(store, KEY, "m2")
+    await send(store, KEY, "m3", "dm:alice:carol")
+    assert sorted(await store.media.holders(KEY, 10)) == [(CHAT, 3), ("dm:alice:carol", 1)]
+    assert len(await store.media.holders(KEY, 1)) == 1
 
 
 async def test_who_left_sees_what_he_saw_and_who_came_later_what_came_since(store: Store) -> None:

@@ -300,6 +300,7 @@ async def test_members_are_told_of_a_thumbnail_that_holds_no_metadata(scene: Sce
     alice, bob = await scene.people("alice", "bob")
     a, b = await alice.ready(), await bob.ready()
     key = await sent_picture(alice, bob, picture())
+    seen: Frame = {}
     for peer in (a, b):
         seen = await peer.expect("media")
         assert (seen["conversationId"], seen["mediaKey"], seen["thumbnail"]) == (dm(alice, bob), key, True)

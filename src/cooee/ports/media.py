@@ -61,8 +61,11 @@ class Media(Protocol):
         """Note what became of an object. A state never goes back: then nothing changes. Durable."""
         ...
 
-    async def conversations(self, key: str, limit: int) -> Sequence[str]:
-        """Return conversations with a message that holds the object, at most ``limit``."""
+    async def holders(self, key: str, limit: int) -> Sequence[tuple[str, int]]:
+        """Return conversations with a message that holds the object, each with the last such number.
+
+        At most ``limit``.
+        """
         ...
 
     async def waiting(self, limit: int) -> Sequence[MediaObject]:

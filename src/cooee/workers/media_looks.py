@@ -139,16 +139,16 @@ class MediaLooks:
         return ThumbnailDetails(size, digest.hex(), findings.thumbnail_type)
 
     async def _tell(self, key: str, details: MediaDetails) -> None:
-        """Tell the members of what was found; soft, so nothing that fails here matters."""
+        """Tell members who may see the file of what was found; soft, so nothing that fails here matters."""
         seen = details.seen()
         if not any(seen.values()):
             return
-        for conversation_id in await self._media.conversations(key, MAX_TOLD):
+        for conversation_id, number in await self._media.holders(key, MAX_TOLD):
             try:
                 view = await self._telling.views.load(conversation_id)
             except CooeeError:
                 continue
-            self._telling.routes.to_users(view.user_ids, MediaSeen(conversation_id, key, **seen))
+            self._telling.routes.to_users(view.recipients(number), MediaSeen(conversation_id, key, **seen))
 
 
 def _measured(path: Path) -> tuple[int, bytes]:

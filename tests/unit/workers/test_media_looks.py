@@ -42,14 +42,16 @@ class Studio:
         stores = MediaStores(house.ports.media, house.ports.blobs, house.ports.clock)
         return MediaLooks(stores, self.inspector, Telling(house.views, house.routes), 2, self.folder)
 
-    async def sent(self, content: bytes = PNG, mime_type: str = "image/png", content_type: str = "image") -> str:
+    async def sent(
+        self, content: bytes = PNG, mime_type: str = "image/png", content_type: str = "image", conversation_id: str = DM
+    ) -> str:
         """Upload and send a file; return its key."""
         house = self.house.house
         wish = RequestUpload(mime_type, len(content), hashlib.sha256(content).hexdigest())
         key = (await house.media.request_upload("alice", wish)).media_key
         self.house.files.put(key, content, mime_type)
         said = msgspec.json.encode({"mediaKey": key, "mimeType": mime_type, "size": len(content)})
-        frame = frames.Send(key, content_type, msgspec.Raw(said), DM)
+        frame = frames.Send(key, content_type, msgspec.Raw(said), conversation_id)
         await house.messages.send_and_wait(DeviceRef("alice", "d1"), frame)
         return key
 
@@ -180,3 +182,17 @@ async def test_the_worker_wakes_when_a_file_was_sent(studio: Studio) -> None:
             await asyncio.sleep(0.001)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_who_came_into_a_group_later_is_not_told(studio: Studio) -> None:
+    groups = studio.house.house.groups
+    await studio.house.user("nina")
+    await studio.house.house.ports.sessions.register(SessionEntry("nina", "d1", "gw", "c-nina", "cli", 0))
+    tea = (await groups.create(DeviceRef("alice", "d1"), "Tea", ("bob",))).group.conversation_id
+    key = await studio.sent(conversation_id=tea)
+    await groups.add_members(DeviceRef("alice", "d1"), tea, ("nina",))
+    studio.house.house.views.forget(tea)
+    await studio.looks.look()
+    told = [user_ids for user_ids, frame in await studio.told() if isinstance(frame, frames.MediaSeen)]
+    assert told == [("alice", "bob")]
+    assert (await studio.details(key))[0] is MediaState.READY

@@ -51,9 +51,12 @@ class MemoryMedia:
         if found is not None and key not in self._garbage and _ORDER.index(found.state) <= _ORDER.index(state):
             self._objects[key] = msgspec.structs.replace(found, state=state, details=details)
 
-    async def conversations(self, key: str, limit: int) -> Sequence[str]:
+    async def holders(self, key: str, limit: int) -> Sequence[tuple[str, int]]:
         """Return conversations with a message that holds the object."""
-        return [one.id for one in self._conversations.all() if any(key in keys for keys in one.media.values())][:limit]
+        found = [
+            (one.id, number) for one in self._conversations.all() for number, keys in one.media.items() if key in keys
+        ]
+        return list(dict(sorted(found)).items())[:limit]
 
     async def waiting(self, limit: int) -> Sequence[MediaObject]:
         """Return objects that are to be looked at, oldest first."""

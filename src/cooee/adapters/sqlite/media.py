@@ -47,9 +47,9 @@ _SEES = _holding("""SELECT 1 FROM holding
 _KEEP = f"""UPDATE media SET collect_at = max(coalesce(collect_at, 0), ?)
     WHERE key = ? AND state < {_GARBAGE}"""  # noqa: S608 - a constant
 _UPDATE = "UPDATE media SET state = :state, details = :details WHERE key = :key AND state <= :state"
-_CONVERSATIONS = _holding(
-    "SELECT c.id FROM holding JOIN conversation AS c ON c.key = holding.conversation LIMIT :limit"
-)
+_HOLDERS = _holding("""SELECT c.id,
+        (SELECT max(r.number) FROM media_reference AS r WHERE r.key = :key AND r.conversation = holding.conversation)
+    FROM holding JOIN conversation AS c ON c.key = holding.conversation LIMIT :limit""")
 _HELD = "EXISTS (SELECT 1 FROM media_reference AS r WHERE r.key = media.key)"
 _WAITING = f"state = 1 AND encrypted = 0 AND {_HELD} ORDER BY created_at LIMIT ?"
 _DUE = f"""SELECT key, {_HELD} FROM media INDEXED BY media_to_collect
@@ -107,11 +107,11 @@ class SqliteMedia:
 
         await self._database.write(update)
 
-    async def conversations(self, key: str, limit: int) -> Sequence[str]:
+    async def holders(self, key: str, limit: int) -> Sequence[tuple[str, int]]:
         """Return conversations with a message that holds the object."""
         values = {"key": key, "limit": limit}
-        rows = await self._database.read(lambda connection: connection.execute(_CONVERSATIONS, values).fetchall())
-        return [str(row[0]) for row in rows]
+        rows: list[Any] = await self._database.read(lambda connection: connection.execute(_HOLDERS, values).fetchall())
+        return rows
 
     async def waiting(self, limit: int) -> Sequence[MediaObject]:
         """Return objects that are to be looked at, oldest first."""
