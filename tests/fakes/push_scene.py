@@ -1,5 +1,6 @@
 """A whole server's services in memory with a platform that keeps what it is given: who is told of what, and when."""
 
+import asyncio
 from typing import Any
 
 from cooee.domain.digest import NotificationSettings
@@ -70,6 +71,11 @@ class PushScene(MemoryHouse):
         for _ in range(3):
             await notifier.tick()
             await notifier.settle()
+
+    async def turns(self) -> None:
+        """Let what was begun go on for some turns of the event loop."""
+        for _ in range(60):
+            await asyncio.sleep(0)
 
     async def waiting(self) -> list[PushEntry]:
         """Return what waits in the queue, whenever it is due."""

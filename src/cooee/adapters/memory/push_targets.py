@@ -13,16 +13,20 @@ class MemoryPushTargets:
     def __init__(self, exists: Callable[[DeviceRef], bool]) -> None:
         self._exists = exists
         self._targets: dict[DeviceRef, PushTarget] = {}
+        self._places: dict[str, DeviceRef] = {}
         self._shown: dict[tuple[DeviceRef, str], Shown] = {}
 
     async def put(self, target: PushTarget) -> None:
         """Store the device's target in place of its former one. A place of another device is taken from it."""
         if not self._exists(target.ref):
             raise not_found("the device")
-        self.forget_devices(
-            [ref for ref, there in self._targets.items() if ref != target.ref and there.identity == target.identity]
-        )
+        former, loser = self._targets.get(target.ref), self._places.get(target.identity)
+        if former is not None:
+            del self._places[former.identity]
+        if loser is not None and loser != target.ref:
+            self.forget_devices([loser])
         self._targets[target.ref] = target
+        self._places[target.identity] = target.ref
 
     async def find(self, ref: DeviceRef) -> PushTarget | None:
         """Return the device's target."""
@@ -68,6 +72,8 @@ class MemoryPushTargets:
 
     def forget_devices(self, devices: Sequence[DeviceRef]) -> None:
         """Remove targets of revoked devices, with what they show."""
-        gone = set(devices)
-        self._targets = {ref: target for ref, target in self._targets.items() if ref not in gone}
-        self._shown = {key: one for key, one in self._shown.items() if key[0] not in gone}
+        gone = {ref for ref in devices if ref in self._targets}
+        for ref in gone:
+            del self._places[self._targets.pop(ref).identity]
+        if gone:
+            self._shown = {key: one for key, one in self._shown.items() if key[0] not in gone}
