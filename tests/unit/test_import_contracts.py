@@ -37,6 +37,7 @@ def house(tmp_path: Path) -> Path:
         (folder / "__init__.py").touch()
     (tmp_path / "cooee/__main__.py").touch()
     (tmp_path / "cooee/app/wiring.py").write_text("import cooee.adapters.sqlite\nimport cooee.adapters.memory\n")
+    (tmp_path / "cooee/app/media_store.py").touch()
     (tmp_path / "cooee/bench/storage.py").write_text("import cooee.adapters.sqlite\n")
     (tmp_path / "cooee/bench/history.py").touch()
     return tmp_path

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
-from cooee.adapters.files.blobs import FolderBlobs, FolderSettings, examine_folder
 from cooee.adapters.http.checked_resolver import CheckedResolver, look_up
 from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.adapters.inspect.media_inspector import ProcessInspector
@@ -15,8 +14,6 @@ from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.push.apns import PRODUCTION, SANDBOX
 from cooee.adapters.push.platforms import Platforms, PlatformSettings
-from cooee.adapters.s3.blobs import S3Blobs
-from cooee.adapters.s3.bucket import S3Settings
 from cooee.adapters.sqlite import copies
 from cooee.adapters.sqlite.batch import BATCH_SIZE_BOUNDS
 from cooee.adapters.sqlite.database import DatabaseSettings
@@ -30,6 +27,7 @@ from cooee.app.config import Config
 from cooee.app.gauges import connection_values, gateway_values
 from cooee.app.house import House
 from cooee.app.logs import set_level
+from cooee.app.media_store import MediaStore, open_media_store, routes_to
 from cooee.app.ports import Live, Ports
 from cooee.app.telemetry import Buckets, Telemetry, Value
 from cooee.app.tls.pair import CertificateFailed
@@ -38,8 +36,7 @@ from cooee.domain.addresses import AddressRules
 from cooee.domain.errors import unavailable
 from cooee.gateway.gateway import Gateway
 from cooee.gateway.http.admin import AdminServices, admin_app
-from cooee.gateway.http.app import Around, HttpSettings, http_app
-from cooee.gateway.http.blobs import BlobRoutes
+from cooee.gateway.http.app import HttpSettings, http_app
 from cooee.gateway.http.services import HttpServices
 from cooee.gateway.server import FrontServer, FrontSettings
 from cooee.gateway.services import GatewayServices
@@ -80,7 +77,7 @@ class Server:
         self._gateway = Gateway(_gateway_services(self._house), config.server.server_id, config.limits, clock)
         self._telemetry = Telemetry([self._values, self._house.values, self._house.lag.values, self._store_values])
         settings = HttpSettings(config.server.public_url, config.server.allowed_origins, config.limits.http_body_bytes)
-        app = http_app(self._http_services(), settings, _blob_routes(self._blobs, clock))
+        app = http_app(self._http_services(), settings, routes_to(self._blobs, clock))
         self._front = FrontServer(
             app if tls is None else tls.app(app),
             self._gateway.new_session,
@@ -333,26 +330,6 @@ def examine_store(config: Config, *, online: bool) -> tuple[int, int, str]:
     return version, newest, wrong
 
 
-def examine_media(config: Config) -> tuple[str, str]:
-    """Return where files of messages lie, and what is wrong with that place, empty: nothing is. Blocks."""
-    if config.media.store == "folder":
-        settings = _folder_settings(config)
-        return str(settings.folder), examine_folder(settings.folder, settings.secret_file)
-    where = f"bucket {config.s3.bucket} of {config.s3.endpoint}"
-    try:
-        blobs = S3Blobs(_s3_settings(config), SystemClock())
-    except (OSError, UnicodeDecodeError) as problem:
-        return where, f"s3.secret_key_file cannot be read: {problem}"
-    return where, asyncio.run(_examined(blobs))
-
-
-async def _examined(blobs: S3Blobs) -> str:
-    try:
-        return await blobs.examine()
-    finally:
-        await blobs.aclose()
-
-
 def admin_socket(config: Config) -> Path:
     """Return where the running server of this configuration listens for administration."""
     return Path(config.server.data_dir) / ADMIN_SOCKET
@@ -386,46 +363,12 @@ async def _open_store(config: Config) -> SqliteStore:
         raise StoreFailed(str(problem)) from problem
 
 
-def _blobs(config: Config, clock: SystemClock) -> FolderBlobs | S3Blobs:
-    """Open the store of media. Blocks for a folder, which is made; a bucket is not asked before it is needed."""
+def _blobs(config: Config, clock: SystemClock) -> MediaStore:
+    """Open the store of media. Blocks."""
     try:
-        if config.media.store == "s3":
-            return S3Blobs(_s3_settings(config), clock)
-        return FolderBlobs(_folder_settings(config), clock)
+        return open_media_store(config, clock)
     except (OSError, UnicodeDecodeError) as problem:
         raise StoreFailed(f"the store of files cannot be opened: {problem}") from None
-
-
-def _blob_routes(blobs: FolderBlobs | S3Blobs, clock: SystemClock) -> Around | None:
-    """Return what answers the signed requests that lead to this server, None when they lead elsewhere."""
-    if isinstance(blobs, S3Blobs):
-        return None
-    return lambda app: BlobRoutes(app, blobs.files, clock)
-
-
-def _folder_settings(config: Config) -> FolderSettings:
-    data = Path(config.server.data_dir)
-    return FolderSettings(
-        folder=Path(config.media.folder) if config.media.folder else data / "media",
-        secret_file=data / "media.key",
-        part_bytes=config.media.part_bytes,
-        keep_free_bytes=config.media.keep_free_bytes,
-    )
-
-
-def _s3_settings(config: Config) -> S3Settings:
-    s3 = config.s3
-    secret = s3.secret_key or Path(s3.secret_key_file).read_text("utf-8").strip()
-    return S3Settings(
-        endpoint=s3.endpoint,
-        public_endpoint=s3.public_endpoint,
-        region=s3.region,
-        bucket=s3.bucket,
-        access_key=s3.access_key,
-        secret_key=secret,
-        path_style=s3.path_style,
-        part_bytes=config.media.part_bytes,
-    )
 
 
 def _platforms(config: Config, clock: SystemClock) -> Platforms:

@@ -107,6 +107,6 @@ def _store(config: Config, *, online: bool) -> Iterator[Finding]:
 
 
 def _media(config: Config) -> Iterator[Finding]:
-    from cooee.app.wiring import examine_media  # noqa: PLC0415  # as above
+    from cooee.app.media_store import examine_media  # noqa: PLC0415  # as above
 
     yield from checks.media(*examine_media(config))
