@@ -18,7 +18,7 @@ def check_target(path: Path, *, force: bool) -> None:
     """
     if path.is_dir():
         raise CliError(f"{path} is a folder; name a file in it.")
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise CliError(f"{path} is there already; --force replaces it.")
     if not path.parent.is_dir():
         raise CliError(f"There is no folder {path.parent}; make it first.")
@@ -33,7 +33,8 @@ def whole_file(path: Path, *, force: bool) -> Iterator[BinaryIO]:
         OSError: it cannot be written; it names ``path``.
     """
     check_target(path, force=force)
-    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part")
+    start = os.fsencode(path.name)[:100].decode("utf-8", "ignore")  # not half of a character: some systems refuse it
+    draft = path.with_name(f".{start}.{secrets.token_hex(4)}.part")
     try:
         with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             yield file

@@ -61,6 +61,24 @@ def test_nothing_is_replaced_that_nobody_wanted_replaced(tmp_path: Path) -> None
     assert names(tmp_path) == ["log.txt"]
 
 
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path) -> None:
+    target = tmp_path / f"{'漢' * 83}.jsonl"  # 255 bytes
+    with whole_file(target, force=False) as file:
+        file.write(b"all of it")
+    assert names(tmp_path) == [target.name]
+
+
+def test_a_link_to_nowhere_is_something_too(tmp_path: Path) -> None:
+    target, elsewhere = tmp_path / "log.txt", tmp_path / "elsewhere"
+    target.symlink_to(elsewhere)
+    with pytest.raises(CliError, match="is there already"):
+        check_target(target, force=False)
+    with whole_file(target, force=True) as file:
+        file.write(b"new")
+    assert not elsewhere.exists()
+    assert target.read_bytes() == b"new"
+
+
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="is a folder"):
         check_target(tmp_path, force=True)
