@@ -51,6 +51,8 @@ class CertificateKeeper:
             self._renew()
         except CertificateFailed as problem:
             self._say_once("the certificate could not be renewed", str(problem))
+        except Exception as problem:  # noqa: BLE001  # whatever it is, the certificate in force is watched on
+            self._say_once("the certificate could not be renewed", type(problem).__name__)
         now = stamp(self.pair)
         if now == self._seen and not anyway:
             self._warn_of_expiry()

@@ -53,6 +53,7 @@ def load(pair: Pair) -> Loaded:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
     first = _certificate(pair.certificate)
+    names = _names(pair.certificate, first)
     _readable(pair.key)
     try:
         context.load_cert_chain(pair.certificate, pair.key, password=_refuse_password)
@@ -62,7 +63,7 @@ def load(pair: Pair) -> Loaded:
         raise CertificateFailed(f"{pair.key} is no key for {pair.certificate}: {problem.reason}") from None
     except (OSError, ValueError) as problem:
         raise CertificateFailed(f"{pair.key} cannot be used: {problem}") from None
-    return Loaded(context, first.not_valid_after_utc, subjects(first))
+    return Loaded(context, first.not_valid_after_utc, names)
 
 
 def stamp(pair: Pair) -> Stamp:
@@ -85,6 +86,13 @@ def _certificate(path: Path) -> x509.Certificate:
         return x509.load_pem_x509_certificates(_readable(path))[0]
     except ValueError as problem:
         raise CertificateFailed(f"{path} holds no certificate in PEM: {problem}") from None
+
+
+def _names(path: Path, certificate: x509.Certificate) -> frozenset[str]:
+    try:
+        return subjects(certificate)
+    except (ValueError, x509.DuplicateExtension) as problem:
+        raise CertificateFailed(f"the names in {path} cannot be read: {problem}") from None
 
 
 def _readable(path: Path) -> bytes:

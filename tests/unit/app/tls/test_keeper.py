@@ -57,6 +57,23 @@ def test_files_that_are_written_one_after_the_other(pair: Pair, tmp_path: Path) 
     assert "box.local" in keeper.loaded.names
 
 
+def test_whatever_fails_in_renewing_ends_nothing(pair: Pair) -> None:
+    problems: list[Exception] = []
+
+    def renew() -> None:
+        if problems:
+            raise problems[0]
+
+    keeper = CertificateKeeper(pair, renew)
+    problems.append(RuntimeError("the system tells no addresses"))
+    with structlog.testing.capture_logs() as logs:
+        assert not keeper.look()
+        write_pair(pair.certificate.parent, names=("box.local",))
+        assert keeper.look()
+    assert "box.local" in keeper.loaded.names
+    assert logs[0]["problem"] == "RuntimeError"
+
+
 def test_files_that_vanish_change_nothing(pair: Pair) -> None:
     keeper = CertificateKeeper(pair)
     pair.certificate.unlink()

@@ -1,12 +1,16 @@
 """Reading a certificate and its key: what cannot be used is named."""
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID, NameOID
 
+from cooee.app.tls.authority import certificate_pem, key_pem
 from cooee.app.tls.pair import CertificateFailed, Pair, load, open_to_others, stamp
 from tests.fakes.certificates import write_pair
 
@@ -48,6 +52,21 @@ def test_a_file_that_is_not_there(pair: Pair, field: int) -> None:
 def test_a_file_that_is_something_else(pair: Pair, field: int, content: bytes) -> None:
     pair[field].write_bytes(content)
     with pytest.raises(CertificateFailed, match=pair[field].name):
+        load(pair)
+
+
+def test_names_that_cannot_be_read(pair: Pair) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "box")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=9))
+        .add_extension(x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"junk"), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pair.certificate.write_bytes(certificate_pem(made))
+    pair.key.write_bytes(key_pem(key))
+    with pytest.raises(CertificateFailed, match=r"the names in .*server\.pem"):
         load(pair)
 
 
