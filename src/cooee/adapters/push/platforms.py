@@ -1,7 +1,7 @@
 """All platforms that a server is configured for: the web always, the others when they have their keys."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -44,9 +44,9 @@ class Platforms:
         settings: PlatformSettings,
         resolver: AbstractResolver,
         clock: Clock,
-        tls: ssl.SSLContext | None = None,
+        trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
-        """Read the files, and connect to nobody yet. Blocks; ``tls``: whom to trust, None: whom the system trusts.
+        """Read the files, and connect to nobody yet. Blocks; ``trust``: makes a context of TLS; each sender has its own.
 
         Raises:
             OSError: a file cannot be read, or the server's key not be written.
@@ -54,13 +54,13 @@ class Platforms:
         """
         pace = settings.pace
         vapid = Vapid(load_vapid_key(settings.vapid_key_file), settings.vapid_contact, clock)
-        web = WebPushSender(vapid, pace, resolver, clock, tls)
+        web = WebPushSender(vapid, pace, resolver, clock, trust())
         self.web_key = vapid.public_key
         self._closing: list[WebPushSender | FcmSender | ApnsSender] = [web]
         senders: dict[str, PushSender] = {WEB: web}
         if settings.fcm_service_account_file:
             account = ServiceAccount.read(Path(settings.fcm_service_account_file))
-            http = Http2(tls or ssl.create_default_context(), pace.timeout_s, http1=True)
+            http = Http2(trust(), pace.timeout_s, http1=True)
             fcm = FcmSender(account, http, clock, settings.fcm_url)
             senders[FCM] = fcm
             self._closing.append(fcm)
@@ -71,7 +71,7 @@ class Platforms:
                 settings.apns_team_id,
                 settings.apns_topic,
             )
-            http = Http2(tls or ssl.create_default_context(), pace.timeout_s, http1=False)
+            http = Http2(trust(), pace.timeout_s, http1=False)
             apns = ApnsSender(identity, http, clock, settings.apns_url)
             senders[APNS] = apns
             self._closing.append(apns)

@@ -50,7 +50,7 @@ class WebPushSender:
         settings: PushSettings,
         resolver: AbstractResolver,
         clock: Clock,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext,
     ) -> None:
         self._vapid = vapid
         self._settings = settings
@@ -117,7 +117,7 @@ class WebPushSender:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    limit=_CONNECTIONS, resolver=self._resolver, use_dns_cache=False, ssl=self._tls or True
+                    limit=_CONNECTIONS, resolver=self._resolver, use_dns_cache=False, ssl=self._tls
                 ),
                 headers={"User-Agent": "Cooee"},
                 skip_auto_headers=("Accept", "Accept-Encoding"),
