@@ -334,6 +334,8 @@ def _check_tls(server: ServerConfig) -> None:
         raise ConfigError(f"server.{given} is set, and server.{missing} is not; a certificate needs its key")
     if server.lan and server.tls_cert:
         raise ConfigError("server.lan makes certificates of its own; leave server.tls_cert and server.tls_key out")
+    if server.lan and server.lan_port == server.port != 0:
+        raise ConfigError(f"server.lan_port and server.port are both {server.port}; TLS needs a port of its own")
 
 
 def _check_s3(config: Config) -> None:

@@ -39,6 +39,7 @@ def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path)
         ("[server]\ntls_cert = 'a.pem'", "server.tls_key"),
         ("[server]\ntls_key = 'a.key'", "server.tls_cert"),
         ("[server]\nlan = true\ntls_cert = 'a.pem'\ntls_key = 'a.key'", "server.lan"),
+        ("[server]\nlan = true\nport = 8443", "server.lan_port"),
         ("not toml", "TOML"),
     ],
 )
