@@ -123,6 +123,8 @@ def _of_sdk(problem: client.CooeeClientError, again: str) -> CliError:
             return CliError(_with_next(problem.message, problem.code), code=problem.code)
         case client.ConnectionFailed():
             return CliError(sentence(without_internals(str(problem))), UNREACHABLE, code="unreachable")
+        case client.DownloadFailed():
+            return CliError(sentence(str(problem)))
         case client.Stopped():
             return not_logged_in(sentence(f"the server closed the connection for good: {problem}"))
     return CliError(sentence(str(problem)), code="store")

@@ -24,6 +24,7 @@ _COMMANDS = {
     "accounts": ("cooee.cli.accounts", "accounts", "List the accounts of this machine, and choose the usual one."),
     "chat": ("cooee.cli.chat", "chat", "Chat, full screen."),
     "send": ("cooee.cli.send", "send", "Send a message."),
+    "download": ("cooee.cli.download", "download", "Save files of a conversation."),
     "listen": ("cooee.cli.listen", "listen", "Show what arrives, and ticks as they change."),
     "history": ("cooee.cli.conversations", "history", "Show a conversation."),
     "export": ("cooee.cli.export", "export", "Write a whole conversation: JSON lines, text or HTML."),

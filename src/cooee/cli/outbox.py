@@ -1,6 +1,7 @@
 """``cooee outbox``: messages that wait for a connection, or were given up."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import click
@@ -33,7 +34,7 @@ def outbox(context: click.Context) -> None:
 @pass_invocation
 def list_outbox(invocation: Invocation) -> None:
     """List what waits, and what failed."""
-    me, kept = _with_client(invocation, _kept)
+    me, kept, uploads = _with_client(invocation, _kept)
     for entry in kept:
         invocation.tell(records.pending(entry))
     rows = [
@@ -41,8 +42,8 @@ def list_outbox(invocation: Invocation) -> None:
             entry.client_message_id,
             chat_name(entry.conversation_id, me),
             clock(entry.created_at, invocation.now),
-            safe(entry.reason) if entry.status == "failed" else "waits",
-            safe(entry.text)[:40],
+            _state(entry, uploads),
+            safe(_text(entry))[:40],
         )
         for entry in kept
     ]
@@ -70,17 +71,34 @@ def retry(invocation: Invocation, message: str) -> None:
 @account_options
 @pass_invocation
 def discard(invocation: Invocation, message: str) -> None:
-    """Forget a failed MESSAGE."""
+    """Forget a failed MESSAGE, or one whose file is not uploaded yet."""
 
     async def discarding(client: Client) -> None:
+        with suppress(KeyError):
+            await client.discard_upload(message)
+            return
         await client.discard(message)
 
     _failed(invocation, discarding)
     invocation.tell({"type": "discarded", "clientMessageId": message}, "It is forgotten.")
 
 
-async def _kept(client: Client) -> tuple[str, Sequence[Pending]]:
-    return client.me.user_id, await client.outbox()
+async def _kept(client: Client) -> tuple[str, Sequence[Pending], set[str]]:
+    """Return who it is, what is kept, and which of it still lacks its file on the server."""
+    uploads = await client.uploads()
+    kept = [*await client.outbox(), *(entry.message(client.me.device_id) for entry in uploads)]
+    return client.me.user_id, kept, {entry.client_message_id for entry in uploads}
+
+
+def _state(entry: Pending, uploads: set[str]) -> str:
+    if entry.status == "failed":
+        return safe(entry.reason)
+    return "waits for its file" if entry.client_message_id in uploads else "waits"
+
+
+def _text(entry: Pending) -> str:
+    media = entry.media
+    return entry.text if media is None else f"[{entry.content_type}] {media.filename or ''} {entry.text}".rstrip()
 
 
 def _failed(invocation: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from cooee.cli.files import file_text
 from cooee.client.model import Message
 from cooee.domain.ids import direct_members, is_direct
 
@@ -130,7 +131,9 @@ def body(look: Look, message: Message, indent: str = "      ") -> str:
     if message.content_type == "text":
         return safe(message.text, indent=indent)
     kind = f"[{safe(message.content_type)}]"
-    return f"{look.dim(kind)} {safe(message.text, indent=indent)}".rstrip()
+    media = message.media
+    told = f"{kind} {safe(file_text(media))}" if media is not None else kind
+    return f"{look.dim(told)} {safe(message.text, indent=indent)}".rstrip()
 
 
 def system_text(message: Message) -> str:

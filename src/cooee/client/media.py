@@ -47,8 +47,8 @@ class MediaOfClient(ABC):
         store's folder first. ``kind``: ``image``, ``video``, ``audio`` (also for voice messages) or ``document``; else
         what the content is. ``progress`` is told bytes done and bytes in all.
 
-        Once the file is read the message is in the store: cancelled or killed, the upload goes on with the next live
-        client on this store, if the file is unchanged, and no message is sent twice.
+        Once the file is read (``progress`` is told 0 then) the message is in the store: cancelled or killed, the upload
+        goes on with the next live client on this store, if the file is unchanged, and no message is sent twice.
 
         Raises:
             SendFailed: it can never be sent: no such file, an empty or too large one, no room left for you.

@@ -83,6 +83,8 @@ class Uploading:
             if spooled:
                 _remove(path)
             raise
+        if progress is not None:
+            progress(0, entry.size)
         try:
             return await self._finish(entry, progress)
         except SendFailed:  # whoever sends it is told now

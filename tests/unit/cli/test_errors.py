@@ -24,6 +24,7 @@ PROBLEMS: list[tuple[Exception, int, str]] = [
     (errors.Stopped(4003, "log in again"), NOT_LOGGED_IN, "unauthorized"),
     (errors.SendFailed("blocked", "no"), REFUSED, "blocked"),
     (errors.SendFailed("device_changed", "no"), REFUSED, "device_changed"),
+    (errors.DownloadFailed("what came is something else"), REFUSED, "state"),
     (errors.StoreLocked("in use"), REFUSED, "store"),
     (errors.StoreMismatch("somebody else's"), REFUSED, "store"),
     (errors.StoreUnusable("damaged"), REFUSED, "store"),
