@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -52,6 +53,8 @@ from cooee.workers.outgoing import OutgoingPorts, OutgoingServices, OutgoingWebh
 from cooee.workers.sweeper import Sweeper
 from cooee.workers.wakeups import Wakeups
 
+LOOKS_FOLDER = "media-looks"
+"""In the data folder: where files lie while they are looked at."""
 _TEND_S = 30.0
 _log = structlog.get_logger(__name__)
 
@@ -200,7 +203,13 @@ class House:
         self._tasks: list[asyncio.Task[None]] = []
 
     def _looks(self, stores: MediaStores, inspector: MediaInspector) -> MediaLooks:
-        looks = MediaLooks(stores, inspector, Telling(self.views, self.routes), self._config.media.inspection_processes)
+        looks = MediaLooks(
+            stores,
+            inspector,
+            Telling(self.views, self.routes),
+            self._config.media.inspection_processes,
+            Path(self._config.server.data_dir, LOOKS_FOLDER),
+        )
         self.line.noticed = looks.notice
         return looks
 

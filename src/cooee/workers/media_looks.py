@@ -6,6 +6,7 @@ What is to be looked at stands in the store, so what was not done before a crash
 import asyncio
 import base64
 import hashlib
+import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -42,10 +43,10 @@ class Telling(NamedTuple):
 
 
 class MediaLooks:
-    """Looks at what waits, a few at a time. ``folder``: where files lie meanwhile; None: where the system has them."""
+    """Looks at what waits, a few at a time. ``folder``: where files lie meanwhile; it is its own."""
 
     def __init__(
-        self, stores: MediaStores, inspector: MediaInspector, telling: Telling, at_once: int, folder: Path | None = None
+        self, stores: MediaStores, inspector: MediaInspector, telling: Telling, at_once: int, folder: Path
     ) -> None:
         self._media, self._blobs, _ = stores
         self._inspector = inspector
@@ -66,6 +67,7 @@ class MediaLooks:
 
     async def run(self) -> None:
         """Look at what waits, until cancelled."""
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)  # what a crash left
         while True:
             self._wake.clear()
             try:
@@ -127,6 +129,7 @@ class MediaLooks:
             await asyncio.to_thread(folder.cleanup)
 
     def _new_folder(self) -> "tempfile.TemporaryDirectory[str]":
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix="cooee-", dir=self._folder)
 
     async def _keep(self, key: str, findings: Findings) -> ThumbnailDetails | None:

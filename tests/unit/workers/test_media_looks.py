@@ -31,7 +31,7 @@ class Studio:
 
     def __init__(self, folder: Path) -> None:
         self.house = MemoryHouse()
-        self.folder = folder
+        self.folder = folder / "looks"
         self.inspector = SayingInspector()
         self.looks = self.another()
         self.routed: list[Routed] = []
@@ -172,7 +172,9 @@ async def test_documents_that_are_no_pictures_are_not_looked_at(studio: Studio) 
     assert studio.inspector.seen == []
 
 
-async def test_the_worker_wakes_when_a_file_was_sent(studio: Studio) -> None:
+async def test_the_worker_wakes_when_a_file_was_sent_and_sweeps_what_a_crash_left(studio: Studio) -> None:
+    (studio.folder / "cooee-left").mkdir(parents=True)
+    (studio.folder / "cooee-left" / "file").write_bytes(b"left")
     studio.house.house.line.noticed = studio.looks.notice
     running = asyncio.create_task(studio.looks.run())
     await asyncio.sleep(0)
@@ -182,6 +184,7 @@ async def test_the_worker_wakes_when_a_file_was_sent(studio: Studio) -> None:
             await asyncio.sleep(0.001)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+    assert list(studio.folder.iterdir()) == []
 
 
 async def test_who_came_into_a_group_later_is_not_told(studio: Studio) -> None:
