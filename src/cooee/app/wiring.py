@@ -390,7 +390,11 @@ def _platforms(config: Config, clock: SystemClock) -> Platforms:
     resolver = CheckedResolver(AddressRules(push.allowed_networks), look_up, push.in_flight, "push-names")
     try:
         return Platforms(settings, resolver, clock)
-    except (OSError, ValueError) as problem:
+    except OSError as problem:
+        raise StoreFailed(
+            f"a key of the push platforms cannot be used: {problem.filename}: {problem.strerror}"
+        ) from None
+    except ValueError as problem:
         raise StoreFailed(f"a key of the push platforms cannot be used: {problem}") from None
 
 

@@ -13,6 +13,10 @@ class PushApi(Calls):
         """Return where this device is pushed to; ``not_found`` when nowhere."""
         return await self._call("GET", _PATH, bodies.Subscription)
 
+    async def vapid_key(self) -> str:
+        """Return the key with which a browser subscribes (``applicationServerKey``), base64url."""
+        return (await self._call("GET", "/v1/push/vapid-key", bodies.VapidKey)).public_key
+
     async def subscribe_web(self, endpoint: str, p256dh: str, auth: str) -> bodies.Subscription:
         """Have this device pushed to as a browser is (RFC 8030, RFC 8291); in place of what was said before."""
         body = bodies.Subscribe("web", endpoint, bodies.WebKeys(p256dh, auth))

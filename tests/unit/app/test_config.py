@@ -131,3 +131,29 @@ def test_a_bucket_needs_its_settings(tmp_path: Path, change: tuple[str, str], sa
 
 def test_settings_of_a_bucket_that_is_not_used_do_not_matter(tmp_path: Path) -> None:
     assert load(tmp_path, S3.replace('store = "s3"', "")).s3.bucket == "media"
+
+
+APNS = """[push]
+apns_key_file = "AuthKey.p8"
+apns_key_id = "ABC123DEFG"
+apns_team_id = "DEF123GHIJ"
+apns_topic = "org.example.chat"
+vapid_contact = "mailto:operator@example.org"
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (('apns_key_id = "ABC123DEFG"', ""), "push.apns_key_id is not"),
+        (('apns_team_id = "DEF123GHIJ"', ""), "push.apns_team_id is not"),
+        (('apns_topic = "org.example.chat"', ""), "push.apns_topic is not"),
+        (("mailto:operator@", "operator@"), "push.vapid_contact must begin with"),
+        (("[push]", '[push]\napns_url = "https://api.push.apple.com/3"'), "push.apns_url must be a URL"),
+        (("[push]", '[push]\nfcm_url = "fcm.googleapis.com"'), "push.fcm_url"),
+    ],
+)
+def test_push_platforms_need_their_settings(tmp_path: Path, change: tuple[str, str], says: str) -> None:
+    assert load(tmp_path, APNS).push.apns_topic == "org.example.chat"
+    with pytest.raises(config.ConfigError, match=says):
+        load(tmp_path, APNS.replace(*change))

@@ -63,3 +63,14 @@ def test_what_the_system_says_is_told() -> None:
     told = json.loads(out.getvalue())
     assert told["exception"].startswith("OSError: No space left on device\n")
     assert "/of/somebody" not in told["exception"]
+
+
+def test_libraries_that_log_requests_are_silent_about_them() -> None:
+    out = io.StringIO()
+    configure_logs(LogConfig(level="debug", format="json"), out)
+    for library in ("httpx", "httpcore.http2", "hpack.hpack", "asyncio"):
+        logging.getLogger(library).info("POST https://push.example/3/device/secret")
+        logging.getLogger(library).debug("authorization: bearer secret")
+        logging.getLogger(library).warning("something is wrong")
+    assert "secret" not in out.getvalue()
+    assert out.getvalue().count("something is wrong") == 4
