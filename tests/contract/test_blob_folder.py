@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -187,6 +188,18 @@ async def test_a_disk_that_fills_up_meanwhile_keeps_nothing(tmp_path: Path) -> N
         assert not partial.is_symlink()
         assert (await place.client.do(request, CONTENT)).status == 201
         assert await place.blobs.stat(key) == stat_of(CONTENT)
+
+
+async def test_an_upload_that_leaves_too_little_to_others_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others write meanwhile: after the first look there is less than must stay free."""
+    async with folder_place(tmp_path, ManualClock(), keep_free=1000) as place:
+        free = iter([10 * TOTAL, 10 * TOTAL, 1000])
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, next(free, 1000)))
+        _, request = await upload_of(place)
+        assert (await place.client.do(request, CONTENT)).status == 507
+        assert files(tmp_path) == []
 
 
 async def test_what_was_left_behind_long_ago_is_swept_at_the_start(tmp_path: Path) -> None:

@@ -263,6 +263,21 @@ async def test_parts_are_joined_in_order(place: Place, tmp_path: Path) -> None:
     assert (tmp_path / "copy").read_bytes() == LARGE
 
 
+async def test_whoever_completes_it_at_the_same_time_finds_the_whole(place: Place, tmp_path: Path) -> None:
+    key, stat = new_key(), stat_of(LARGE)
+    upload = await place.blobs.sign_parts(key, stat, place.soon())
+    for number, request in enumerate(upload.requests):
+        await place.client.do(request, LARGE[number * PART : (number + 1) * PART])
+    ended = await asyncio.gather(
+        *(place.blobs.complete_parts(key, stat, upload.upload_id) for _ in range(4)), return_exceptions=True
+    )
+    assert None in ended
+    assert [each for each in ended if not (each is None or isinstance(each, CooeeError))] == []
+    assert await place.blobs.stat(key) == stat
+    await place.blobs.read(key, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == LARGE
+
+
 async def test_parts_that_lack_can_be_sent_later(place: Place) -> None:
     key, stat = new_key(), stat_of(LARGE)
     upload = await place.blobs.sign_parts(key, stat, place.soon())

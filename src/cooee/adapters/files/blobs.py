@@ -80,8 +80,8 @@ class FolderBlobs:
 
     async def complete_parts(self, key: str, stat: BlobStat, upload_id: str) -> None:
         """Join the parts to a file, checked and durable when it returns."""
-        check_key(key)
-        await self._work.run(self._folder.join, key, upload_id, stat)
+        async with self._uploads.alone(key):
+            await self._work.run(self._folder.join, key, upload_id, stat)
 
     async def sign_download(
         self, key: str, expires_at: int, filename: str, content_type: str, *, inline: bool
@@ -104,13 +104,13 @@ class FolderBlobs:
     async def write(self, key: str, path: Path, stat: BlobStat) -> None:
         """Copy a local file to ``key``, durable when it returns."""
         _check(stat.content_type)
-        await self._work.run(self._write, key, path, stat)
+        async with self._uploads.alone(key):
+            await self._work.run(self._write, key, path, stat)
 
     async def delete(self, key: str) -> None:
         """Remove the object, and refuse what is being uploaded of it."""
-        check_key(key)
-        await self._uploads.stop(key)
-        await self._work.run(self._folder.delete, key)
+        async with self._uploads.alone(key):
+            await self._work.run(self._folder.delete, key)
 
     async def aclose(self) -> None:
         """Wait for what the disk does now."""

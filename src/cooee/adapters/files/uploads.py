@@ -55,13 +55,18 @@ class Uploads:
             if receiving is not None:
                 await receiving.leave()
 
-    async def stop(self, key: str) -> None:
-        """Let nobody go on with what is incoming in one piece under ``key``."""
-        upload = self._uploads.pop(self._folder.partial(key), None)
-        if upload is not None:
-            upload.turn += 1
+    @contextlib.asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[None]:
+        """Let nobody else change what is under ``key`` meanwhile; requests that send it in one piece are refused."""
+        upload = self._of(self._folder.partial(key))
+        upload.turn += 1
+        upload.running += 1
+        try:
             async with upload.lock:
                 upload.hashed = -1
+                yield
+        finally:
+            upload.running -= 1
 
     def _place(self, grant: Grant) -> Path:
         if not grant.part:
@@ -151,12 +156,13 @@ class Receiving:
         upload = self._upload
         upload.hashed = -1
         try:
+            self._folder.check_room(self._waiting_bytes)  # others write, too
             for data in self._waiting:
                 view = memoryview(data)
                 while view:
                     view = view[self._file.write(view) :]
                 upload.digest.update(data)
-        except OSError:
+        except (OSError, CooeeError):
             self._drop()
             raise
         finally:
