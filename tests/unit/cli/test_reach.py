@@ -105,6 +105,7 @@ NOT_FOR_PEOPLE: dict[str, str] = {
     "POST /v1/poll": "the SDK's way where no WebSocket gets through; `listen` and `chat` take it by themselves",
     "GET /healthz": "for what watches the process: a container's health check",
     "GET /metrics": "for Prometheus; `cooee admin stats` shows the figures to people",
+    "GET /v1/push/vapid-key": "what a page needs before its browser can subscribe",
     "GET /": "a page for browsers",
     "GET /v1/openapi.json": "for those who write clients",
     "GET /v1/asyncapi.json": "for those who write clients",

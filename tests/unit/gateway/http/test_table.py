@@ -79,6 +79,7 @@ PROMISED = {
     "PUT /v1/push/subscription",
     "GET /v1/push/subscription",
     "DELETE /v1/push/subscription",
+    "GET /v1/push/vapid-key",
     "GET /v1/asyncapi.json",
     "GET /",
 }
