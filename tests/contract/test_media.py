@@ -10,7 +10,7 @@ from cooee.adapters.sqlite import media as sqlite_media
 from cooee.adapters.sqlite.store import SqliteStore, open_store
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
-from cooee.domain.media import LEAST_COUNTED
+from cooee.domain.media import LEAST_COUNTED, SEND_HOLD_MS
 from cooee.ports.media import MediaObject, MediaState
 from tests.contract.log import (
     ALICE,
@@ -153,6 +153,19 @@ async def test_what_is_kept_is_no_garbage_before_its_time(store: Store) -> None:
     assert await store.media.hold(KEY, "alice", LATER) is not None
     assert await keys_of_garbage(store, LATER + 4) == []
     assert await keys_of_garbage(store, LATER + 5) == [KEY]
+
+
+async def test_a_file_goes_soon_after_its_message_and_not_before_others_on_their_way(store: Store) -> None:
+    await made(store, keep_until=LATER)
+    first = await send(store)
+    soon = NOW_MS + SEND_HOLD_MS
+    assert await store.media.hold(KEY, "alice", soon + 5) is not None
+    await erase(store, first)
+    assert await keys_of_garbage(store, soon + 4) == []
+    second = await send(store, KEY, "m2")
+    await erase(store, second)
+    assert await keys_of_garbage(store, soon - 1) == []
+    assert await keys_of_garbage(store, soon) == [KEY]
 
 
 async def test_a_resend_holds_nothing_twice(store: Store) -> None:

@@ -6,6 +6,8 @@ from cooee.domain.errors import CooeeError, ErrorCode
 
 LEAST_COUNTED = 4096
 """Bytes that an object counts at least: what it costs to keep even an empty one."""
+SEND_HOLD_MS = 10 * 60 * 1000
+"""How long an object is kept for a message that is on its way; and after one was sent, for others on theirs."""
 MAX_FILENAME = 255
 """Bytes of UTF-8 in the name of a file."""
 OCTETS = "application/octet-stream"

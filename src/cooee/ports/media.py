@@ -36,6 +36,9 @@ class MediaObject(msgspec.Struct, frozen=True, gc=False):
 class Media(Protocol):
     """Objects, durable. The message log itself notes which message holds which object (`LogRecord.media`).
 
+    Once a message holds an object, it is kept for its own sake only `domain.media.SEND_HOLD_MS` longer, by record time:
+    so it goes soon after the last message that held it.
+
     An object counts against its owner's quota from `create` until `forget`. It may be seen by its owner, and by whoever
     may see a message that holds it, former members included.
     """

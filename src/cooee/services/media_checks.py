@@ -7,11 +7,11 @@ from pathlib import Path
 
 from cooee.domain.errors import CooeeError, bad_frame, not_found, unavailable
 from cooee.domain.magic import HEAD_BYTES, agrees
-from cooee.domain.media import INLINE
+from cooee.domain.media import INLINE, SEND_HOLD_MS
 from cooee.domain.media_settings import MediaSettings
 from cooee.ports.media import MediaObject, MediaState
 from cooee.protocol.media import MediaContent
-from cooee.services.media import MediaStores, kept_until
+from cooee.services.media import MediaStores
 
 CHECK_TIMEOUT_S = 30.0
 """How long the store has for one check."""
@@ -44,7 +44,7 @@ class MediaChecks:
             raise
 
     async def _check(self, user_id: str, content: MediaContent) -> None:
-        media = await self._media.hold(content.media_key, user_id, kept_until(self._clock, self._settings))
+        media = await self._media.hold(content.media_key, user_id, self._clock.wall_ms() + SEND_HOLD_MS)
         if media is None:
             raise not_found("the file")
         if (content.size, content.mime_type) != (media.size, media.content_type):

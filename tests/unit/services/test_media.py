@@ -12,7 +12,7 @@ from cooee.app.config import MediaConfig
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import per_minute
-from cooee.domain.media import LEAST_COUNTED, OCTETS
+from cooee.domain.media import LEAST_COUNTED, OCTETS, SEND_HOLD_MS
 from cooee.ports.media import MediaState
 from cooee.protocol import frames
 from cooee.protocol.media import MediaDetails, RequestUpload, ThumbnailDetails, Upload
@@ -447,6 +447,15 @@ async def test_a_file_goes_with_its_last_message_and_its_thumbnail_with_it(house
     assert await house.house.collector.collect() == 0
     await house.house.messages.delete_for_everyone(DeviceRef("bob", "d1"), "dm:bob:carol", 1)
     assert await seen_by(house, key, "bob", "carol") == []
+    assert await house.house.collector.collect() == 1
+    assert house.files.objects == {}
+
+
+async def test_a_file_that_was_sent_in_error_is_gone_ten_minutes_later(house: MemoryHouse) -> None:
+    key = await upload(house)
+    await send(house, "alice", key)
+    await house.house.messages.delete_for_everyone(DeviceRef("alice", "d1"), DM, 1)
+    house.clock.advance(SEND_HOLD_MS / 1000)
     assert await house.house.collector.collect() == 1
     assert house.files.objects == {}
 

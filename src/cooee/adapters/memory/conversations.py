@@ -63,6 +63,8 @@ class Conversations:
         self.revoked: set[DeviceRef] = set()
         self.emit: Callable[[Sequence[Message]], None] = _emit_nothing
         """Gets newly numbered messages, on the event loop."""
+        self.note_media: Callable[[LogRecord], None] = _note_nothing
+        """Gets records of messages that hold media."""
 
     def get(self, conversation_id: str) -> Conversation:
         """Return the conversation; one that nobody named before is empty."""
@@ -93,6 +95,7 @@ class Conversations:
         conversation.timestamps[number] = record.timestamp
         if record.media:
             conversation.media[number] = record.media
+            self.note_media(record)
         if number == 1 and is_direct(record.conversation_id):
             conversation.spans = {user_id: [Span(1)] for user_id in direct_members(record.conversation_id)}
         erased = conversation.messages.get(record.erases)
@@ -133,3 +136,7 @@ def _erased(message: Message) -> Message:
 
 def _emit_nothing(_messages: Sequence[Message]) -> None:
     """Nobody follows."""
+
+
+def _note_nothing(_record: LogRecord) -> None:
+    """Nobody keeps media."""

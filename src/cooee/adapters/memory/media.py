@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from cooee.adapters.memory.conversations import Conversations
-from cooee.domain.media import counted, over_quota
+from cooee.domain.media import SEND_HOLD_MS, counted, over_quota
+from cooee.domain.message import LogRecord
 from cooee.ports.media import MediaObject, MediaState
 
 _ORDER = tuple(MediaState)
@@ -19,6 +20,7 @@ class MemoryMedia:
         self._objects: dict[str, MediaObject] = {}
         self._kept: dict[str, int] = {}
         self._garbage: dict[str, None] = {}
+        conversations.note_media = self._note_held
 
     async def create(self, media: MediaObject, keep_until: int, quota: int) -> None:
         """Store a new object. ValueError when its key was taken."""
@@ -81,6 +83,11 @@ class MemoryMedia:
         for key in keys:
             if key in self._garbage:
                 del self._garbage[key], self._objects[key], self._kept[key]
+
+    def _note_held(self, record: LogRecord) -> None:
+        for key in record.media:
+            if key in self._kept:
+                self._kept[key] = min(self._kept[key], record.timestamp + SEND_HOLD_MS)
 
     def _held(self, key: str) -> bool:
         return any(key in keys for one in self._conversations.all() for keys in one.media.values())

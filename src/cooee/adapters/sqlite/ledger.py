@@ -249,7 +249,7 @@ class Ledger:
                 self._rows.add_envelope(position, own, envelope.content)
         if record.media:
             for media_key in record.media:
-                self._rows.add_media(media_key, position, conversation.key, number)
+                self._rows.add_media(media_key, conversation.key, number, position, record.timestamp)
         if record.device_id:
             self._hold_own(conversation, device, member, number)
         return placed

@@ -8,11 +8,13 @@ from cooee.adapters.sqlite.bulk import write_rows
 from cooee.adapters.sqlite.ledger_state import ConversationState, CursorRow, DeviceState
 from cooee.adapters.sqlite.media_rows import let_go
 from cooee.adapters.sqlite.walk import position_of
+from cooee.domain.media import SEND_HOLD_MS
 from cooee.domain.message import CONTENT_DELETED, EMPTY_BODY, Message
 
 _MESSAGES = "INSERT INTO message {rows}"
 _ENVELOPES = "INSERT OR IGNORE INTO envelope {rows}"
 _MEDIA = "INSERT OR IGNORE INTO media_reference {rows}"
+_HELD = "UPDATE media SET collect_at = min(collect_at, ?) WHERE key = ?"
 _HEADS = "REPLACE INTO head {rows}"
 _CURSORS = "REPLACE INTO cursor {rows}"
 _DIRECT_MEMBERS = "INSERT INTO membership (conversation, user, joined, role) {rows}"
@@ -38,6 +40,7 @@ class LedgerRows:
         "_envelopes",
         "_erasures",
         "_heads",
+        "_held",
         "_media",
         "_messages",
         "_moves",
@@ -48,6 +51,7 @@ class LedgerRows:
         self._messages: list[Any] = []
         self._envelopes: list[Any] = []
         self._media: list[Any] = []
+        self._held: list[tuple[int, str]] = []
         self._erasures: list[tuple[ConversationState, int]] = []
         self._heads: list[ConversationState] = []
         self._moves: dict[ConversationState, int] = {}
@@ -80,9 +84,10 @@ class LedgerRows:
         """Add the part of the message at ``position`` that is for ``device`` alone."""
         self._envelopes += (position, device.key, content)
 
-    def add_media(self, key: str, position: int, conversation: int, number: int) -> None:
-        """Note that the message at ``position`` holds an object."""
+    def add_media(self, key: str, conversation: int, number: int, position: int, timestamp: int) -> None:
+        """Note that the message at ``position`` holds an object from ``timestamp`` (ms) on."""
         self._media += (key, conversation, number, position)
+        self._held.append((timestamp + SEND_HOLD_MS, key))
 
     def add_direct_member(self, conversation: ConversationState, user: int) -> None:
         """Let ``user`` into a direct chat that begins."""
@@ -119,7 +124,9 @@ class LedgerRows:
             self._envelopes = []
         if self._media:
             write_rows(connection, _MEDIA, 4, self._media)
+            connection.executemany(_HELD, self._held)
             self._media = []
+            self._held = []
         if self._heads:
             self._write_heads(connection)
         if self._erasures:
