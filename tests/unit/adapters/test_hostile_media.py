@@ -1,9 +1,10 @@
 """Whatever a file is, looking at it takes bounded memory and time, asks nobody for anything, and ends in an answer."""
 
-import os
+import ctypes
 import shutil
 import socket
 import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +20,24 @@ from tests.fakes import hostile_files as files
 
 MEMORY = 512 * MIB
 SECONDS = 30.0
+CONFINED = """
+import os, socket, sys
+from cooee.adapters.inspect.confinement import confine
+confine(sys.argv[1], (), 1 << 30, 5)
+"""
+MEASURE = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stderr=subprocess.DEVNULL)
+sys.stderr.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+"""
+"""Starts a program and says what it took. It is small itself: a process is counted with what its parent had."""
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="there is no ffmpeg")
+
+needs_landlock = pytest.mark.skipif(
+    ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), ctypes.c_uint32(1)) < 1,
+    reason="this kernel has no Landlock",
+)
 
 PICTURES: dict[str, tuple[Callable[[], bytes], str, Unseen | None]] = {
     "bomb": (lambda: files.png(20_000, 20_000, colour=0), "image/png", Unseen.SIZE),
@@ -60,16 +77,10 @@ PICTURES: dict[str, tuple[Callable[[], bytes], str, Unseen | None]] = {
 def look(path: Path, content_type: str, seconds: float = SECONDS, memory: int = MEMORY) -> tuple[Answer, int]:
     """Look at a file as the server does; also return the bytes of memory of the largest process."""
     order = Order(str(path), content_type, 480, memory, seconds, find_programs())
-    with subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(encode(order))
-        process.stdin.close()
-        said = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return decode_answer(said), usage.ru_maxrss * 1024
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", MEASURE, *COMMAND], input=encode(order), capture_output=True, check=True
+    )
+    return decode_answer(done.stdout), int(done.stderr) * 1024
 
 
 class Listener:
@@ -200,14 +211,51 @@ def test_a_files_name_is_no_argument_and_no_protocol(tmp_path: Path) -> None:
         assert look(path, "video/mp4")[0].thumbnail
 
 
+def confined(folder: Path, program: str, *arguments: str) -> int:
+    """Run a program after it has been confined, and return its exit code."""
+    command = [sys.executable, "-I", "-c", CONFINED + program, str(folder), *arguments]
+    return subprocess.run(command, check=False).returncode
+
+
 def test_who_looks_reaches_no_network_where_the_system_allows_that(tmp_path: Path) -> None:
     if subprocess.run(["unshare", "-Urn", "true"], check=False).returncode != 0:
         pytest.skip("this system grants no namespaces")
-    program = (
-        "from cooee.adapters.inspect.confinement import confine; import socket, sys; confine(1 << 30, 5)\n"
-        "sys.exit(socket.socket().connect_ex(('127.0.0.1', int(sys.argv[1]))))"
-    )
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        done = subprocess.run([COMMAND[0], "-I", "-c", program, port], check=False)
-    assert done.returncode != 0
+        assert confined(tmp_path, "sys.exit(socket.socket().connect_ex(('127.0.0.1', int(sys.argv[2]))))", port) != 0
+
+
+@needs_landlock
+def test_who_looks_reads_and_writes_nothing_but_its_folder(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "folder", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "own").write_bytes(b"own")
+    (elsewhere / "secret").write_bytes(b"secret")
+    attempt = """
+def fails(deed, *arguments):
+    try:
+        deed(*arguments)
+    except OSError:
+        return True
+    return False
+secret = sys.argv[2]
+open(sys.argv[1] + "/own").read()
+open(sys.argv[1] + "/new", "w").write("new")
+open(os.devnull, "w").close()
+deeds = [(open, secret), (open, secret, "w"), (os.truncate, secret, 0), (os.unlink, secret), (os.listdir, "/etc")]
+deeds += [(open, secret + ".new", "w"), (os.symlink, "a", sys.argv[1] + "/link"), (os.kill, os.getppid(), 0)]
+sys.exit(sum(1 << i for i, deed in enumerate(deeds) if not fails(*deed)))
+"""
+    code = confined(folder, attempt, str(elsewhere / "secret"))
+    assert code & 0b0111_1011 == 0  # an old kernel lets truncate and signal
+    assert (elsewhere / "secret").read_bytes() == b"secret"
+    assert (folder / "new").read_bytes() == b"new"
+
+
+@needs_landlock
+@needs_ffmpeg
+def test_films_are_looked_at_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    files.film(path)
+    assert look(path, "video/mp4")[0].thumbnail

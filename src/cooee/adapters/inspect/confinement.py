@@ -5,21 +5,27 @@ import ctypes
 import math
 import os
 import resource
+import sys
+from collections.abc import Iterable
 
 from cooee.adapters.inspect.exchange import THUMBNAIL_BYTES
+from cooee.adapters.inspect.landlock import Reach, restrict
 
 _MAX_FILES = 64
 _NICENESS = 10
 _CLONE_NEWUSER = 0x1000_0000
 _CLONE_NEWNET = 0x4000_0000
 _PR_SET_NO_NEW_PRIVS = 38
+_PROGRAMS = ("/usr", "/lib", "/lib64", "/bin", "/nix/store", "/etc/ld.so.cache", "/etc/ld.so.conf.d")
+"""Where programs and their libraries lie."""
 
 
-def confine(memory_bytes: int, seconds: float) -> None:
-    """Bound memory, processor time, files and what is written, wait behind the server, and leave the network.
+def confine(folder: str, programs: Iterable[str], memory_bytes: int, seconds: float) -> None:
+    """Bound memory, processor time and what is written, wait behind the server, and leave the network and all files.
 
-    Memory and time hold for each process by itself. Where the system grants no namespace (containers often do not), the
-    network is left in reach; what is asked to look at files knows no protocol but files all the same.
+    Only ``folder`` stays, and, to be read, ``programs`` and what the system has of them. Memory and time hold for each
+    process by itself. Where the system grants neither Landlock nor a namespace, files and network are left in reach;
+    what is asked to look at files is told to read one file and to know no protocol all the same.
     """
     cpu = math.ceil(seconds) + 1
     _limit(resource.RLIMIT_AS, memory_bytes, memory_bytes)
@@ -34,6 +40,8 @@ def confine(memory_bytes: int, seconds: float) -> None:
         libc = ctypes.CDLL(None)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        python = (sys.prefix, sys.base_prefix, *filter(None, sys.path))
+        restrict(Reach([*_PROGRAMS, *python, *programs], [folder, os.devnull]))
 
 
 def _limit(kind: int, soft: int, hard: int) -> None:

@@ -25,7 +25,8 @@ def main() -> None:
     """Read an order from standard input, look, and write the answer to standard output."""
     began = time.monotonic()
     order = decode_order(sys.stdin.buffer.read())
-    confine(order.memory_bytes, order.seconds)
+    programs = () if order.programs is None else (order.programs.ffmpeg, order.programs.ffprobe)
+    confine(str(Path(order.path).parent), programs, order.memory_bytes, order.seconds)
     sys.stdout.buffer.write(encode(look(order, began + order.seconds * _FOR_FILMS)))
     sys.stdout.buffer.flush()
 
