@@ -54,7 +54,8 @@ def fitted(encode: Callable[[str], bytes], text: str, most: int) -> bytes | None
     """Return ``encode(text)`` in at most ``most`` bytes, the text shortened as far as needed; None: it never fits."""
     kept, ending = text, ""
     while len(packed := encode(kept + ending)) > most:
-        if not kept:
+        if not kept and not ending:
             return None
-        kept, ending = kept[: min(len(kept) - 1, len(kept) * most // len(packed))], "…"
+        ending = "…" if kept else ""
+        kept = kept[: min(len(kept) - 1, len(kept) * most // len(packed))]
     return packed
