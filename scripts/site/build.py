@@ -56,7 +56,13 @@ def made_pages() -> dict[str, str]:
 
 
 def build(site: Path) -> int:
-    """Build the site anew in ``site``, its sources beside it; return Sphinx's exit code."""
+    """Build the site anew in ``site``, its sources beside it; return Sphinx's exit code.
+
+    What is there is removed if it is a site, and left alone otherwise.
+    """
+    if site.is_dir() and any(site.iterdir()) and not (site / ".buildinfo").is_file():  # Sphinx writes that one first
+        print(f"{site} is there and no site; name another folder", file=sys.stderr)
+        return 1
     sources, cache = (site.with_name(f"{site.name}-{what}") for what in ("sources", "cache"))
     for folder in (site, sources, cache):
         shutil.rmtree(folder, ignore_errors=True)

@@ -28,6 +28,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return Site(folder)
 
 
+def test_what_is_no_site_is_not_replaced_by_one(tmp_path: Path) -> None:
+    kept = tmp_path / "letters" / "one.txt"
+    kept.parent.mkdir()
+    kept.write_text("dear")
+    command = [sys.executable, "-m", "scripts.site.build", str(kept.parent)]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no site" in refused.stderr
+    assert kept.read_text() == "dear"
+
+
 def test_every_link_and_anchor_leads_somewhere(site: Site) -> None:
     assert len(site.pages) > 20
     assert list(site.broken()) == []
