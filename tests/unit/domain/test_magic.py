@@ -43,7 +43,9 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize(("head", "types"), HEADS.items(), ids=lambda value: repr(value)[:24])
+@pytest.mark.parametrize(
+    ("head", "types"), HEADS.items(), ids=lambda value: repr(value)[:24] if isinstance(value, bytes) else ""
+)
 def test_signatures_are_told_apart(head: bytes, types: set[str]) -> None:
     found = types_of(head)
     assert types <= found
