@@ -6,8 +6,12 @@ from hashlib import blake2b
 
 import msgspec
 
+from cooee.domain.message import CONTENT_TEXT
+
 TITLE = "Cooee"
 NEW_MESSAGE = "New message"
+KINDS = {"image": "Picture", "video": "Video", "audio": "Sound", "document": "File"}
+"""What is shown of files without a preview."""
 MAX_COUNT = 999
 """Counts beyond it are shown as ``999+``."""
 FOR_EVER = -1
@@ -59,6 +63,7 @@ class Pending(msgspec.Struct, frozen=True):
     encrypted: bool = False
     mentioned: bool = False
     muted: bool = False
+    content_type: str = CONTENT_TEXT
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -107,8 +112,10 @@ def digest(user_id: str, pending: Sequence[Pending], settings: NotificationSetti
             one.group or one.sender, counted(one.count, "message"), key, one.conversation_id, one.sequence_number
         )
     title = f"{one.sender} in {one.group}" if one.group else one.sender
-    body = one.preview if settings.preview and not one.encrypted and one.preview else NEW_MESSAGE
-    return Notice(title, body, key, one.conversation_id, one.sequence_number)
+    body = ""
+    if settings.preview and not one.encrypted:
+        body = preview_of(one.preview) or KINDS.get(one.content_type, "")
+    return Notice(title, body or NEW_MESSAGE, key, one.conversation_id, one.sequence_number)
 
 
 def preview_of(text: str) -> str:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 from cooee.domain.conversation import Span
-from cooee.domain.digest import MAX_COUNT, NotificationSettings, Pending, is_muted
+from cooee.domain.digest import MAX_COUNT, NotificationSettings, Pending, collapse_key, is_muted
 from cooee.domain.errors import CooeeError
 from cooee.domain.ids import DeviceRef, direct_members, is_direct
-from cooee.domain.message import CONTENT_ENCRYPTED, Message
+from cooee.domain.message import CONTENT_ENCRYPTED, CONTENT_TEXT, Message
 from cooee.ports.accounts import Account, Accounts
 from cooee.ports.clock import Clock
 from cooee.ports.cursors import Cursors
@@ -19,7 +19,7 @@ from cooee.ports.devices import Devices
 from cooee.ports.groups import Groups
 from cooee.ports.preferences import Preferences
 from cooee.ports.push_queue import PushEntry
-from cooee.ports.push_targets import PushTarget, PushTargets
+from cooee.ports.push_targets import PushTarget, PushTargets, Shown
 from cooee.ports.sessions import Sessions
 from cooee.ports.timeline import Timeline
 from cooee.protocol.codec import Body
@@ -53,11 +53,12 @@ class PushSources(NamedTuple):
 class DeviceLack(NamedTuple):
     """What one device lacks of what it is to be woken for; nothing: it has all, or all was read.
 
-    ``live``: it has come back since, and its session may bring it.
+    ``shown`` is what it was given and shows still. ``live``: it has come back, and its session may bring what it lacks.
     """
 
     target: PushTarget
     pending: tuple[Pending, ...]
+    shown: tuple[Shown, ...] = ()
     live: bool = False
 
 
@@ -101,14 +102,20 @@ class PushFacts:
         if not targets:
             return None
         live = {one.device_id for one in (await sources.sessions.of_users((user_id,))).get(user_id, ())}
-        scenes = await self._scenes(user_id, {entry.conversation_id for entry in entries})
+        shown = await sources.targets.shown(user_id)
+        together = collapse_key(user_id)
+        gathered = {one.conversation_id for one in shown if one.collapse_key == together}
+        scenes = await self._scenes(user_id, {entry.conversation_id for entry in entries} | gathered)
         lacks = []
         for target in targets:
             named = any(entry.device_id == target.device_id for entry in entries)
+            own = tuple(one for one in shown if one.device_id == target.device_id)
             wanted = {entry.conversation_id for entry in entries if entry.device_id in ("", target.device_id)}
-            found = [await self._pending(target, scenes[one]) for one in sorted(wanted & scenes.keys())]
-            pending = tuple(one for one in found if one is not None)
-            lacks.append(DeviceLack(target, pending, target.device_id in live and not named))
+            pending = await self._pendings(target, wanted, scenes)
+            if pending:  # a digest that it shows goes on with what is new
+                more = {one.conversation_id for one in own if one.collapse_key == together} - wanted
+                pending += await self._pendings(target, more, scenes)
+            lacks.append(DeviceLack(target, pending, own, target.device_id in live and not named))
         badge = await self.badge(user_id) if any(one.pending for one in lacks) else 0
         return UserLack(account.privacy.notifications, tuple(lacks), badge)
 
@@ -163,6 +170,12 @@ class PushFacts:
         mark = await sources.cursors.member(conversation_id, user_id)
         return _Scene(conversation_id, name, spans, max(mark.read, spans[-1].joined - 1), head.last, muted)
 
+    async def _pendings(
+        self, target: PushTarget, conversation_ids: set[str], scenes: Mapping[str, _Scene]
+    ) -> tuple[Pending, ...]:
+        found = [await self._pending(target, scenes[one]) for one in sorted(conversation_ids & scenes.keys())]
+        return tuple(one for one in found if one is not None)
+
     async def _pending(self, target: PushTarget, scene: _Scene) -> Pending | None:
         received = await self._sources.cursors.device(target.ref, scene.conversation_id)
         floor = max(scene.read, received)
@@ -183,6 +196,7 @@ class PushFacts:
             newest is not None and newest.content_type == CONTENT_ENCRYPTED,
             any(_mentions(message, target.user_id) for message in messages),
             scene.muted,
+            newest.content_type if newest is not None else CONTENT_TEXT,
         )
 
     async def _count(self, scene: _Scene, user_id: str, floor: int) -> int:

@@ -29,6 +29,8 @@ TICK_S = 0.5
 """How late an entry may be that becomes due by the passing of time."""
 PAGE = 256
 """Entries that are looked at in one go."""
+MAX_CLEARED = 20
+"""Notifications that one notification takes away; those beyond it are taken away by being opened."""
 SHARE = 4
 """Users at the same time, in multiples of what one platform may have on its way: so none can take them all."""
 PAUSE_S = 1.0
@@ -177,7 +179,7 @@ class Notifier:
         target = lack.target
         wait_s = _COMING_S if lack.live else self._lanes.wait_s(target) or self._pace.spend(target.ref)
         if not wait_s:
-            outcome = await self._lanes.send(target, self._notification(target.address, notice, user.badge))
+            outcome = await self._lanes.send(target, self._notification(lack, notice, user.badge))
             if outcome.verdict is PushVerdict.GONE:
                 await self._targets.remove(target)
             elif outcome.verdict is PushVerdict.DELIVERED:
@@ -194,10 +196,14 @@ class Notifier:
         numbers = {one.conversation_id: one.sequence_number for one in lack.pending}
         return _Wait(self._clock.wall_ms() + max(1, round(wait_s * 1000)), numbers)
 
-    def _notification(self, address: dict[str, str], notice: Notice, badge: int) -> PushNotification:
+    def _notification(self, lack: DeviceLack, notice: Notice, badge: int) -> PushNotification:
         data = {"conversationId": notice.conversation_id} if notice.conversation_id else {}
+        told = {one.conversation_id for one in lack.pending}
+        replaced = {one.collapse_key for one in lack.shown if one.conversation_id in told} - {notice.collapse_key}
+        if replaced:
+            data["clear"] = " ".join(sorted(replaced)[:MAX_CLEARED])
         return PushNotification(
-            target=address,
+            target=lack.target.address,
             title=notice.title,
             body=notice.body,
             badge=badge,

@@ -64,6 +64,38 @@ async def test_several_conversations_are_one_notification(scene: PushScene) -> N
     assert (sent.collapse_key, sent.data) == (collapse_key("bob"), {})
 
 
+async def test_a_digest_goes_on_with_what_is_new_and_ends_with_its_last_conversation(scene: PushScene) -> None:
+    alice = await scene.people()
+    carol = await scene.user("carol")
+    await scene.missed("bob", DIRECT, (await scene.send(alice, DIRECT, "a")).sequence_number or 0)
+    await scene.say(carol, "bob", "b")
+    await scene.work()
+    await scene.say(carol, "bob", "c")
+    await scene.work(5)
+    first, second = scene.platform.take()
+    assert (first.body, second.body) == ("2 messages from 2 conversations", "3 messages from 2 conversations")
+    assert first.collapse_key == second.collapse_key
+    await scene.mark(DeviceRef("bob", "d9"), DIRECT, read=1)
+    await scene.say(carol, "bob", "d")
+    await scene.work(5)
+    (third,) = scene.platform.take()
+    assert (third.title, third.body) == ("Carol", "3 messages")
+    assert third.data == {"conversationId": "dm:bob:carol", "clear": second.collapse_key}
+
+
+async def test_a_digest_takes_away_what_it_says_anew(scene: PushScene) -> None:
+    alice = await scene.people()
+    carol = await scene.user("carol")
+    await scene.say(alice, "bob", "a")
+    await scene.work()
+    await scene.say(alice, "bob", "b")
+    await scene.say(carol, "bob", "c")
+    await scene.work(5)
+    digest_of_both = scene.platform.take()[-1]
+    assert digest_of_both.body == "3 messages from 2 conversations"
+    assert digest_of_both.data == {"clear": collapse_key("bob", DIRECT)}
+
+
 async def test_nothing_is_told_that_was_read_meanwhile(scene: PushScene) -> None:
     alice = await scene.people()
     number = await scene.say(alice, "bob", "hello")
