@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,7 +12,10 @@ import msgspec
 import pytest
 
 from cooee.adapters.memory.clock import SystemClock
+from cooee.app.backup import Progress
+from cooee.app.config import Config, ServerConfig
 from cooee.app.tls.authority import certificate_pem
+from cooee.app.wiring import backup_offline
 from cooee.client import Api
 from cooee.protocol import frames
 from tests.fakes.apns_platform import KEY_ID, TEAM, TOPIC, ApnsPlatform
@@ -102,6 +106,10 @@ async def test_all_three_are_reached(platforms: Platforms, tmp_path: Path, monke
                 assert platform.problems == []
             key = await browser.vapid_key()
         assert server.stop() == 0
+        config = Config(server=ServerConfig(data_dir=str(server.data)))
+        await asyncio.to_thread(backup_offline, config, tmp_path / "b.tar", Progress(), replace=False)
+        with tarfile.open(tmp_path / "b.tar") as backup:
+            assert backup.getmember("vapid.pem").mode == 0o600
         assert "hello" not in server.log
         assert target["endpoint"] not in server.log
         await asyncio.to_thread(server.start)
