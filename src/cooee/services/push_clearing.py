@@ -4,6 +4,7 @@ from collections.abc import Callable, Container, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from cooee.domain.errors import CooeeError
 from cooee.domain.ids import DeviceRef
 from cooee.domain.push import PushSettings
 from cooee.domain.retry import HAND_OVER_AFTER_MS
@@ -19,6 +20,8 @@ from cooee.services.push_pace import WantedPushes
 
 USERS_PAGE = 64
 """Users that are looked at in one go after a start."""
+PAUSE_S = 1.0
+"""How long a user waits whose facts could not be read."""
 MAX_READ = 100_000
 """Readings that wait to be looked at; beyond them what is shown is cleared by the next look at its user."""
 
@@ -76,7 +79,18 @@ class PushClearing:
         return ready[: max(0, most)]
 
     async def clear(self, user_id: str) -> None:
-        """Cancel what waits for the user and was read, and clear what his devices show of it."""
+        """Cancel what waits for the user and was read, and clear what his devices show of it.
+
+        Raises:
+            CooeeError: the store does not answer; he is looked at again a second later.
+        """
+        try:
+            await self._clear(user_id)
+        except CooeeError:
+            self._again[user_id] = self._clock.monotonic() + PAUSE_S
+            raise
+
+    async def _clear(self, user_id: str) -> None:
         for conversation_id, number in self._read.pop(user_id, {}).items():
             await self._queue.cancel(user_id, conversation_id, number)
         self._again.pop(user_id, None)

@@ -5,7 +5,8 @@ any more. A crash repeats the last notifications, which replace themselves by th
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,6 +37,8 @@ SHARE = 4
 PAUSE_S = 1.0
 """How long a user waits whose facts could not be read."""
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+"""What is done for one user."""
 _COMING_S = HAND_OVER_AFTER_MS / 1000
 
 _log = structlog.get_logger(__name__)
@@ -95,7 +98,7 @@ class Notifier:
         if await self._clearing.begin():
             self._queue.news.set()
         for user_id in self._clearing.take(self._most - len(self._tasks), self._tasks):
-            self._begin(user_id, self._clearing.clear(user_id))
+            self._begin(user_id, partial(self._clearing.clear, user_id))
         now = self._clock.wall_ms()
         due = await self._queue.due(now, PAGE + self._held)
         self.oldest_s = max(0.0, (now - due[0].due_at) / 1000) if due else 0.0
@@ -106,7 +109,7 @@ class Notifier:
             if len(self._tasks) >= self._most:
                 break
             if user_id not in self._tasks and self._may_go_on(user_id):
-                self._begin(user_id, self._serve(user_id, entries), len(entries))
+                self._begin(user_id, partial(self._serve, user_id, entries), len(entries))
 
     async def settle(self) -> None:
         """Wait until nobody is served."""
@@ -121,13 +124,13 @@ class Notifier:
             pass
         self._queue.news.clear()
 
-    def _begin(self, user_id: str, work: Coroutine[Any, Any, None], held: int = 0) -> None:
+    def _begin(self, user_id: str, work: Work, held: int = 0) -> None:
         self._held += held
         self._tasks[user_id] = asyncio.get_running_loop().create_task(self._guarded(user_id, work, held))
 
-    async def _guarded(self, user_id: str, work: Coroutine[Any, Any, None], held: int) -> None:
+    async def _guarded(self, user_id: str, work: Work, held: int) -> None:
         try:
-            await work
+            await work()
         except CooeeError as refusal:
             _log.warning("notifications wait for the store", problem=str(refusal))
             self._paused[user_id] = self._clock.monotonic() + PAUSE_S

@@ -1,11 +1,12 @@
 """The ways to the platforms: bounded, each by itself, and left alone when they want to be."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from cooee.domain.push import PushSettings
-from cooee.ports.push_sender import PushNotification, PushVerdict
+from cooee.ports.push_sender import PushNotification, PushOutcome, PushVerdict
 from cooee.ports.push_targets import PushTarget
 from cooee.services.push_lanes import FULL_S, NO_PLATFORM, PATIENCE, UNREACHED, PushLanes, lane_of
 from tests.fakes.clock import ManualClock
@@ -45,15 +46,19 @@ class Scene:
         return tasks
 
 
+def _always(answer: PushOutcome, _sent: PushNotification) -> PushOutcome:
+    return answer
+
+
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
 
 
 async def test_what_came_of_it_is_counted(scene: Scene) -> None:
-    for answer, verdict in ((TAKEN, PushVerdict.DELIVERED), (GONE, PushVerdict.GONE), (REFUSED, PushVerdict.FAILED)):
-        scene.platform.answers = lambda _sent, answer=answer: answer
-        assert await scene.send(phone()) is verdict
+    for answer in (TAKEN, GONE, REFUSED):
+        scene.platform.answers = partial(_always, answer)
+        assert await scene.send(phone()) is answer.verdict
     scene.platform.answers = lambda _sent: TAKEN
     await scene.send(phone(), silent=True)
     counters = scene.lanes.counters

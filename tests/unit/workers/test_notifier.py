@@ -357,6 +357,23 @@ async def test_clearing_waits_for_a_busy_platform(scene: PushScene) -> None:
     assert await scene.told(2) == ["-"]
 
 
+async def test_clearing_waits_for_a_store_that_fails(scene: PushScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await scene.people()
+    number = await scene.say(alice, "bob", "hello")
+    await scene.work()
+    scene.platform.take()
+
+    async def broken(*_: object) -> None:
+        raise unavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.store.push_targets, "shown", broken)
+        await scene.read(DeviceRef("bob", "d9"), DIRECT, number)
+        assert await scene.told() == []
+    assert await scene.told() == []
+    assert await scene.told(1) == ["-"]
+
+
 async def test_after_a_start_everything_is_looked_at_once(scene: PushScene) -> None:
     alice = await scene.people()
     carol = await scene.user("carol")
