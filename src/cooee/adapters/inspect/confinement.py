@@ -45,9 +45,8 @@ def confine(folder: str, programs: Iterable[str], memory_bytes: int, seconds: fl
 
 
 def _limit(kind: int, soft: int, hard: int) -> None:
-    """Set a limit, never above the one in force."""
+    """Set a limit, never above the one in force. Where that fails the process ends: unbounded it looks at nothing."""
     _, allowed = resource.getrlimit(kind)
     if allowed != resource.RLIM_INFINITY:
         soft, hard = min(soft, allowed), min(hard, allowed)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(kind, (soft, hard))
+    resource.setrlimit(kind, (soft, hard))

@@ -42,24 +42,19 @@ _ = WebPImagePlugin  # imported to be known
 def look_at_picture(order: Order, content_type: str) -> Answer:
     """Measure the image and write its thumbnail. Of an animation the first frame is looked at, and nothing else read.
 
+    Of one that takes more memory than is allowed only the size is told.
+
     Raises:
-        Refused: it cannot be decoded, or not within the memory.
-        MemoryError: the same, met on the way.
+        Refused: it cannot be decoded.
+        MemoryError: not even its size could be told.
     """
     try:
         with Image.open(order.path, formats=[FORMATS[content_type]]) as image:
-            turn = _orientation(image)
-            width, height = image.size
-            small = _reduced(image, order)
-    except (Refused, MemoryError):
+            return _seen(image, content_type, order)
+    except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # decoders fail in any way, and each means the same
         raise Refused(Unseen.BROKEN) from None
-    if turn in _UPRIGHT:
-        small = small.transpose(_UPRIGHT[turn])
-    if turn in _LYING:
-        width, height = height, width
-    return finish(small, Answer(content_type, width, height), order)
 
 
 def finish(small: Image.Image, found: Answer, order: Order) -> Answer:
@@ -69,16 +64,27 @@ def finish(small: Image.Image, found: Answer, order: Order) -> Answer:
     return msgspec.structs.replace(found, blurhash=_blurhash(small), thumbnail=True)
 
 
+def _seen(image: Image.Image, content_type: str, order: Order) -> Answer:
+    turn = _orientation(image)
+    width, height = reversed(image.size) if turn in _LYING else image.size
+    found = Answer(content_type, width, height)
+    try:
+        small = _reduced(image, order)
+    except MemoryError:
+        return msgspec.structs.replace(found, unseen=Unseen.SIZE)
+    return finish(small.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else small, found, order)
+
+
 def _reduced(image: Image.Image, order: Order) -> Image.Image:
     """Decode the image no larger than needed: a JPEG is reduced while it is decoded."""
     image.draft(None, (order.pixels, order.pixels))
     width, height = image.size
     if width * height * BYTES_PER_PIXEL > order.memory_bytes:
-        raise Refused(Unseen.SIZE)
+        raise MemoryError
     image.load()
     plain = _plain(image)
     plain.thumbnail((order.pixels, order.pixels), reducing_gap=2.0)
-    return plain
+    return plain.copy()
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -87,7 +93,7 @@ def _plain(image: Image.Image) -> Image.Image:
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L").convert("RGB")
     sees_through = image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info
     wanted = "RGBA" if sees_through else "RGB"
-    return image.copy() if image.mode == wanted else image.convert(wanted)
+    return image if image.mode == wanted else image.convert(wanted)
 
 
 def _orientation(image: Image.Image) -> int:
