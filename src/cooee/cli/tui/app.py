@@ -18,6 +18,7 @@ from cooee.cli.tui.composer import Composer
 from cooee.cli.tui.conversation_list import ConversationList
 from cooee.cli.tui.deeds import Deeds
 from cooee.cli.tui.dialogs import Help
+from cooee.cli.tui.files import asked_file
 from cooee.cli.tui.finding import Jump, Search
 from cooee.cli.tui.memory import Remembered, remember
 from cooee.cli.tui.message_list import MessageList
@@ -48,6 +49,7 @@ class ChatApp(App[None]):
         Binding("ctrl+k", "jump", "Jump", show=False, priority=True),
         Binding("ctrl+n", "new", "New", show=False, priority=True),
         Binding("ctrl+f", "search", "Search", show=False, priority=True),
+        Binding("ctrl+t", "attach", "Send a file", show=False, priority=True),
         Binding("ctrl+o", "details", "Details", show=False, priority=True),
         Binding("f2", "colours", "Light or dark", show=False, priority=True),
         Binding("f6", "cycle", "Next pane", show=False, priority=True),
@@ -223,11 +225,21 @@ class ChatApp(App[None]):
     @on(Composer.Sent)
     async def _send(self, event: Composer.Sent) -> None:
         self.right.answer(None)
-        if not await self.attempt(self.session.send(event.chat, event.text, event.answered)):
+        asked = asked_file(event.text)
+        if asked is not None:
+            self._send_file(event.chat, *asked)
+        elif not await self.attempt(self.session.send(event.chat, event.text, event.answered)):
             self._give_back(event.chat, event.text)
         self.save()  # a draft that has been sent must not come back
         self.right.messages.action_end()
         self.repaint()
+
+    def _send_file(self, chat: str, path: str, caption: str) -> None:
+        """Send the file that was named, or ask for one."""
+        if path:
+            self.deeds.send_file(chat, path, caption)
+        else:
+            self.deeds.attach()
 
     def _give_back(self, chat: str, text: str) -> None:
         """Put a text that was not taken back where it was written, before what was written since."""
@@ -314,6 +326,11 @@ class ChatApp(App[None]):
         """Begin a chat or a group."""
         self.deeds.new()
 
+    def action_attach(self) -> None:
+        """Send a file to the open chat."""
+        if self.session.chat:
+            self.deeds.attach()
+
     def action_details(self) -> None:
         """Look at the person or the group."""
         if self.session.chat:
@@ -345,5 +362,5 @@ class ChatApp(App[None]):
 
 
 _OWN = frozenset(
-    {"help", "jump", "new", "search", "details", "cycle", "beside", "out"},
+    {"help", "jump", "new", "search", "attach", "details", "cycle", "beside", "out"},
 )

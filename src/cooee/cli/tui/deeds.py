@@ -3,6 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
+from cooee.cli.errors import explained
+from cooee.cli.tui import files
 from cooee.cli.tui.book import is_muted
 from cooee.cli.tui.details import (
     GroupDetails,
@@ -15,6 +17,7 @@ from cooee.cli.tui.dialogs import Ask, Choose
 from cooee.cli.tui.group_dialogs import MUTE_CHOICES, NEW_CHOICES, NewGroup, user_list
 from cooee.cli.tui.items import Bubble
 from cooee.cli.tui.session import Session
+from cooee.cli.tui.text import one_line
 from cooee.client import SendFailed
 from cooee.domain.conversation import Role
 from cooee.domain.ids import direct_conversation_id
@@ -30,6 +33,7 @@ class Deeds:
     def __init__(self, app: "ChatApp", session: Session) -> None:
         self._app = app
         self._session = session
+        self.view: files.View = files.view_with_system
 
     # --- conversations
 
@@ -68,10 +72,12 @@ class Deeds:
     async def message(self, what: str, bubble: Bubble) -> None:
         """Do something with a message of the open chat."""
         session, app = self._session, self._app
+        if what == "enter":
+            what = "file" if bubble.file else "open"
         if what == "open":
             await app.push_screen(MessageDetails(session, bubble))
         elif what == "copy":
-            app.copy_to_clipboard(bubble.content)
+            app.copy_to_clipboard(bubble.content or bubble.file)
             app.tell("Copied.")
         elif what == "reply" and bubble.number:
             app.right.answer(bubble)
@@ -82,6 +88,8 @@ class Deeds:
             await app.attempt((session.retry if what == "retry" else session.discard)(bubble.client_message_id))
         elif what == "quoted":
             await self._show_quoted(bubble)
+        elif what == "file" and bubble.file and bubble.number:
+            app.run_worker(app.attempt(self._show_file(bubble)), group="file")
 
     async def _delete(self, bubble: Bubble) -> None:
         chat = self._session.chat
@@ -90,6 +98,33 @@ class Deeds:
         )
         if answer == "yes":
             await self._app.attempt(self._session.client.delete_message(chat, bubble.number))
+
+    async def _show_file(self, bubble: Bubble) -> None:
+        timeline = self._session.timeline
+        message = timeline.at(bubble.number) if timeline is not None else None
+        if message is None:
+            return
+        self._app.tell("Opening it…")
+        try:
+            await files.show(self._session.client, message, self.view)
+        except files.Unviewable as told:
+            self._app.tell(str(told))
+        except OSError as problem:
+            self._app.tell(explained(problem).message, bad=True)
+
+    def attach(self) -> None:
+        """Ask for a file and send it to the open chat."""
+        self._app.run_worker(self._attach(self._session.chat), group="deed")
+
+    async def _attach(self, chat: str) -> None:
+        asked = await self._app.push_screen_wait(files.AskFile())
+        if asked is not None:
+            self.send_file(chat, *asked)
+
+    def send_file(self, chat: str, path: str, caption: str) -> None:
+        """Send a file, beside everything else."""
+        self._app.tell(f"Sending {one_line(path)}…")
+        self._app.run_worker(self._app.attempt(self._session.send_file(chat, path, caption)), group="file")
 
     async def _show_quoted(self, bubble: Bubble) -> None:
         timeline = self._session.timeline

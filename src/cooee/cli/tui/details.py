@@ -46,7 +46,7 @@ class MessageDetails(Dialog[None]):
     def body(self) -> ComposeResult:
         """Give the text, and below it the state."""
         with VerticalScroll():
-            yield Static(Text(clean(self._bubble.content)), id="whole")
+            yield Static(Text(clean("\n".join(filter(None, (self._bubble.file, self._bubble.content))))), id="whole")
         yield Static(Text(self._state(())), classes="hint", id="state")
 
     def on_mount(self) -> None:

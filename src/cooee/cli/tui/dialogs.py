@@ -95,6 +95,7 @@ HELP = (
             ("Ctrl-K", "jump to a chat, or begin one"),
             ("Ctrl-N", "new chat or group, join by an invitation"),
             ("Ctrl-F", "search what is on this machine"),
+            ("Ctrl-T", "send a file"),
             ("Ctrl-O", "details: person; group with members, roles"),
             ("Alt-↑ Alt-↓", "the chat before, the chat after"),
             ("F6 or Tab", "list, messages, writing"),
@@ -117,7 +118,8 @@ HELP = (
         (
             ("↑ ↓", "select (↑ in an empty line goes here)"),
             ("R", "reply"),
-            ("Enter", "the whole message, and who has read it"),
+            ("Enter  O", "open its file"),
+            ("Enter  I", "the whole message, and who has read it"),
             ("C", "copy"),
             ("D", "delete for everyone"),
             ("S  X", "send a failed message again, discard it"),
@@ -130,6 +132,7 @@ HELP = (
             ("Enter", "send"),
             ("Alt-Enter Ctrl-J", "a new line"),
             ("@name", "mention a member of a group"),
+            ("/file PATH", "send a file; a caption in the next line"),
         ),
     ),
     (

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
+from cooee.cli.files import file_text
 from cooee.cli.render import system_text
 from cooee.cli.tui.rows import status_of, summary
 from cooee.cli.tui.text import day, local, one_line, several
@@ -31,6 +32,7 @@ class Bubble(NamedTuple):
 
     ``plain`` False: ``content`` is no text of the sender but stands for what cannot be shown. ``quote``: who and what
     is answered. ``number`` is 0 until it is known; then ``client_message_id`` tells which message it is.
+    ``file``: name, size and type of its file, and ``content`` is the caption then; empty: it has none.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Bubble(NamedTuple):
     status: str = ""
     reason: str = ""
     quote: tuple[str, str] | None = None
+    file: str = ""
 
 
 Item = Notice | Bubble
@@ -73,6 +76,11 @@ def items(timeline: Timeline, scene: Scene) -> list[Item]:
         for entry in scene.waiting:
             weaving.pending(entry)
     return weaving.told
+
+
+def _file(written: Message | Pending) -> str:
+    media = written.media
+    return "" if media is None else f"[{written.content_type}] {one_line(file_text(media))}"
 
 
 class _Weaving:
@@ -108,7 +116,8 @@ class _Weaving:
             text = one_line(system_text(message), 500)
             self.told.append(Notice(str(message.sequence_number), "event", text, message.sequence_number))
             return
-        plain = message.content_type == CONTENT_TEXT
+        file = _file(message)
+        plain = message.content_type == CONTENT_TEXT or bool(file)
         self._bubble(
             Bubble(
                 str(message.sequence_number),
@@ -122,6 +131,7 @@ class _Weaving:
                 timestamp=message.timestamp,
                 status=status_of(message, scene.view) if own and not message.deleted else "",
                 quote=self._quote(message.reply_to),
+                file=file,
             )
         )
 
@@ -141,6 +151,7 @@ class _Weaving:
                 status=entry.status,
                 reason=entry.reason,
                 quote=self._quote(entry.reply_to),
+                file=_file(entry),
             )
         )
 

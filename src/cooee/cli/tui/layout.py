@@ -86,10 +86,15 @@ def _head(bubble: Bubble, looks: Looks, widest: int, ground: str) -> list[Line]:
 def _content(bubble: Bubble, widest: int, ground: str) -> list[Line]:
     if not bubble.plain:
         return [(Span(clip(bubble.content, widest), "muted", ground, italic=True),)]
+    key = bubble.number or bubble.client_message_id
+    shown: list[Line] = []
+    if bubble.file:
+        shown.append((Span(clip(bubble.file, widest), "accent", ground, act=f"file:{key}"),))
+        if not bubble.content:
+            return shown
     lines, whole = wrap(bubble.content, widest, FOLDED_AT)
-    shown: list[Line] = [(Span(line, "text", ground),) for line in lines] or [(Span("", "text", ground),)]
+    shown += [(Span(line, "text", ground),) for line in lines] or [(Span("", "text", ground),)]
     if not whole:
-        key = bubble.number or bubble.client_message_id
         more = clip(f"… {len(bubble.content):,} characters; Enter shows all", widest)
         shown.append((Span(more, "accent", ground, act=f"open:{key}"),))
     return shown

@@ -31,7 +31,9 @@ class MessageList(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", "Page down", show=False),
         Binding("home,g", "beginning", "Oldest loaded", show=False),
         Binding("end,G", "end", "Newest", show=False),
-        Binding("enter,i", "act('open')", "Show", show=False),
+        Binding("enter", "act('enter')", "Show", show=False),
+        Binding("i", "act('open')", "Show", show=False),
+        Binding("o", "act('file')", "Open the file", show=False),
         Binding("r", "act('reply')", "Reply", show=False),
         Binding("c,y", "act('copy')", "Copy", show=False),
         Binding("d,delete", "act('delete')", "Delete", show=False),
@@ -54,7 +56,10 @@ class MessageList(ScrollView, can_focus=True):
             self.end = end
 
     class Wanted(Told):
-        """Something is to be done with a message: ``what`` is open, reply, copy, delete, retry, discard or quoted."""
+        """Something is to be done with a message.
+
+        ``what`` is enter (the file, or all of the text), open, file, reply, copy, delete, retry, discard or quoted.
+        """
 
         def __init__(self, what: str, about: Bubble) -> None:
             super().__init__()

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from cooee.cli.files import file_text
 from cooee.cli.render import system_text
 from cooee.cli.tui.book import Book, is_muted
 from cooee.cli.tui.palette import Line, Span
 from cooee.cli.tui.text import cells, clip, fill, one_line, short_time
 from cooee.client import ConversationView, Message, Pending
 from cooee.domain.ids import is_direct
+from cooee.domain.message import CONTENT_TEXT
 
 HEIGHT = 3
 """Lines of a row: name, preview, and air."""
@@ -58,7 +60,7 @@ def _preview(book: Book, view: ConversationView, waiting: list[Pending], *, open
     if waiting:
         entry = waiting[-1]
         ink = "danger" if entry.status == "failed" else "muted"
-        return Span(f"{TICKS[entry.status]} ", ink), Span(one_line(entry.text), "muted")
+        return Span(f"{TICKS[entry.status]} ", ink), Span(said_by(entry), "muted")
     if view.left:
         return (Span("You are no longer in this group", "muted", italic=True),)
     return _last(book, view) if view.last is not None else ()
@@ -84,9 +86,17 @@ def summary(message: Message) -> str:
         return "This message was deleted"
     if message.event:
         return one_line(system_text(message))
-    if message.content_type == "text":
-        return one_line(message.text)
-    return f"[{one_line(message.content_type)}] {one_line(message.text)}".rstrip()
+    return said_by(message)
+
+
+def said_by(written: Message | Pending) -> str:
+    """Return a text, or a file with its caption, in one line."""
+    media = written.media
+    if media is not None:
+        return f"[{written.content_type}] {one_line(file_text(media))} {one_line(written.text)}".rstrip()
+    if written.content_type == CONTENT_TEXT:
+        return one_line(written.text)
+    return f"[{one_line(written.content_type)}] {one_line(written.text)}".rstrip()
 
 
 def status_of(message: Message, view: ConversationView) -> str:

@@ -4,10 +4,12 @@ Knows no widget. ``changed`` is called whenever something to be seen has changed
 """
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
+from pathlib import Path
 
 from cooee.cli.tui.book import Book
 from cooee.cli.tui.items import Item, Scene, items
@@ -248,6 +250,18 @@ class Session:
         if timeline is not None and timeline is self.timeline:
             self.unread_count = 0
             await self.go_to(None)
+        self.changed()
+
+    async def send_file(self, chat: str, path: str, caption: str) -> None:
+        """Upload a file, and put its message into the outbox.
+
+        Raises:
+            SendFailed, ConnectionFailed, StoreError: it was not taken, or is tried again later.
+        """
+        source = Path(os.path.expanduser(path))  # noqa: ASYNC240, PTH111  # an unknown ~user stays as it is
+        entry = await self.client.send_file(chat, source, caption=caption)
+        if any(kept.client_message_id == entry.client_message_id for kept in await self.client.outbox()):
+            self.book.wait(entry)  # else it has its number already
         self.changed()
 
     async def retry(self, client_message_id: str) -> None:
