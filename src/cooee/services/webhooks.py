@@ -58,8 +58,6 @@ class WebhookService:
         await self._check(caller, bot_id)
         self._check_url(url)
         limit = self._settings.per_bot
-        if not limit:
-            raise CooeeError(ErrorCode.FORBIDDEN, "nobody makes webhooks here; ask the operator of the server")
         self._bots.spend(caller)
         if len(await self._store.of_bot(bot_id)) >= limit:
             raise CooeeError(ErrorCode.TOO_LARGE, f"a bot has at most {limit} webhooks; delete one first")
@@ -162,6 +160,8 @@ class WebhookService:
         return after
 
     def _check_url(self, url: str) -> None:
+        if not self._settings.per_bot:
+            raise CooeeError(ErrorCode.FORBIDDEN, "nobody makes webhooks here; ask the operator of the server")
         check_target(url, self._rules, allow_http=self._settings.allow_http)
 
     async def _check(self, caller: str, bot_id: str) -> None:

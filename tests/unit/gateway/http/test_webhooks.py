@@ -9,6 +9,7 @@ import pytest
 from cooee.app.config import WebhooksConfig
 from cooee.domain.ids import DeviceRef
 from cooee.ports.webhook_sender import Answered, NotSent
+from cooee.ports.webhooks import Webhook
 from cooee.protocol.webhook_signature import verify
 from tests.fakes.asgi import AsgiClient, Reply
 from tests.fakes.bots import make_bot, make_token
@@ -222,6 +223,18 @@ async def test_a_bot_has_five_webhooks_at_most_and_none_where_nobody_makes_any(
     await make_bot(other)
     assert (await make(other)).code == "forbidden"
     assert await devices(closed) == []
+
+
+async def test_where_nobody_makes_webhooks_those_from_before_stay_where_they_are(closed: House) -> None:
+    alice = await closed.person("alice")
+    await make_bot(alice)
+    device = await closed.devices.attach("echo", "webhook")
+    former = Webhook("echo", device.device_id, GOOD["url"], bytes(32), 1)
+    await closed.ports.webhooks.create(former, 5)
+    path = f"{ALL}/{former.webhook_id}"
+    assert (await alice.request("PATCH", path, {"url": "https://example.net/"})).code == "forbidden"
+    assert (await alice.request("PATCH", path, {"enabled": False})).json["url"] == GOOD["url"]
+    assert (await alice.request("DELETE", path)).status == 204
 
 
 async def test_changes_are_counted(alice: AsgiClient) -> None:
