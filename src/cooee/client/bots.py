@@ -10,7 +10,10 @@ DEFAULT_SCOPES = ("messages:read", "messages:write")
 
 
 class BotsApi(Calls):
-    """What the owner of bots may do; incoming webhooks also the bot itself, with the scope ``webhooks``."""
+    """What the owner of bots may do; incoming webhooks also the bot itself, with the scope ``webhooks``.
+
+    To make one and to rotate it takes ``messages:write`` as well: whoever has its path can post.
+    """
 
     async def create_bot(self, user_id: str, *, display_name: str = "") -> bodies.Bot:
         """Make a bot; ``conflict`` when the name is taken, ``too_large`` when there are as many as there may be."""

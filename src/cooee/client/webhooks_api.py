@@ -10,7 +10,10 @@ from cooee.protocol import webhooks as bodies
 
 
 class WebhooksApi(Calls):
-    """What the owner of a bot may do, and the bot itself with the scope ``webhooks``."""
+    """What the owner of a bot may do, and the bot itself with the scope ``webhooks``.
+
+    To make one and to change it takes ``messages:read`` as well: messages go where it says.
+    """
 
     async def create_webhook(
         self, bot_id: str, url: str, events: Sequence[Event] = ("message",)
