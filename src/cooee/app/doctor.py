@@ -12,7 +12,7 @@ import shutil
 import stat
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -277,6 +277,14 @@ def media(where: str, wrong: str) -> Iterator[Finding]:
         yield Finding("media", "problem", f"{where}: {wrong}", "see docs/operations.md, Files")
     else:
         yield Finding("media", "ok", f"files of messages can go to {where}")
+
+
+def push(platforms: Sequence[str], wrong: str) -> Iterator[Finding]:
+    """Judge what the look at the keys of the push platforms told."""
+    if wrong:
+        yield Finding("push", "problem", wrong, "see docs/push.md")
+    else:
+        yield Finding("push", "ok", f"notifications can go by {', '.join(platforms)}")
 
 
 def store(schema: int, newest: int, wrong: str, *, online: bool) -> Iterator[Finding]:

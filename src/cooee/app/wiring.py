@@ -12,6 +12,7 @@ from cooee.adapters.memory.clock import SystemClock
 from cooee.adapters.memory.presence import MemoryPresence
 from cooee.adapters.memory.router import MemoryRouter
 from cooee.adapters.memory.sessions import MemorySessions
+from cooee.adapters.push import platforms
 from cooee.adapters.push.apns import PRODUCTION, SANDBOX
 from cooee.adapters.push.platforms import Platforms, PlatformSettings
 from cooee.adapters.sqlite import copies
@@ -371,11 +372,15 @@ def _blobs(config: Config, clock: SystemClock) -> MediaStore:
         raise StoreFailed(f"the store of files cannot be opened: {problem}") from None
 
 
-def _platforms(config: Config, clock: SystemClock) -> Platforms:
-    """Read the keys of the push platforms. Blocks."""
+def examine_platforms(config: Config) -> tuple[list[str], str]:
+    """Return which push platforms are set up, and what is wrong with a key, empty: nothing is. Blocks."""
+    return platforms.examine_platforms(_platform_settings(config))
+
+
+def _platform_settings(config: Config) -> PlatformSettings:
     push = config.push
     public_url = config.server.public_url
-    settings = PlatformSettings(
+    return PlatformSettings(
         pace=push,
         vapid_key_file=Path(config.server.data_dir) / "vapid.pem",
         vapid_contact=push.vapid_contact or (public_url if public_url.startswith("https://") else ""),
@@ -387,9 +392,14 @@ def _platforms(config: Config, clock: SystemClock) -> Platforms:
         apns_topic=push.apns_topic,
         apns_url=push.apns_url or (SANDBOX if push.apns_sandbox else PRODUCTION),
     )
+
+
+def _platforms(config: Config, clock: SystemClock) -> Platforms:
+    """Read the keys of the push platforms. Blocks."""
+    push = config.push
     resolver = CheckedResolver(AddressRules(push.allowed_networks), look_up, push.in_flight, "push-names")
     try:
-        return Platforms(settings, resolver, clock)
+        return Platforms(_platform_settings(config), resolver, clock)
     except OSError as problem:
         raise StoreFailed(
             f"a key of the push platforms cannot be used: {problem.filename}: {problem.strerror}"

@@ -71,6 +71,7 @@ def _findings(place: Place) -> Iterator[Finding]:
     yield from checks.permissions(folder)
     yield from _store(config, online=online)
     yield from _media(config)
+    yield from _push(config)
 
 
 def _server(socket: AdminSocket) -> tuple[bool, list[Finding]]:
@@ -110,3 +111,9 @@ def _media(config: Config) -> Iterator[Finding]:
     from cooee.app.media_store import examine_media  # noqa: PLC0415  # as above
 
     yield from checks.media(*examine_media(config))
+
+
+def _push(config: Config) -> Iterator[Finding]:
+    from cooee.app.wiring import examine_platforms  # noqa: PLC0415  # as above
+
+    yield from checks.push(*examine_platforms(config))

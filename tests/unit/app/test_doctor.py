@@ -140,6 +140,12 @@ def test_the_store_of_files() -> None:
     assert "/srv/media: no room" in bad(doctor.media("/srv/media", "no room"))[0]
 
 
+def test_keys_of_push_platforms_are_judged_by_what_was_found() -> None:
+    assert bad(doctor.push(["web", "fcm"], "")) == []
+    assert [found.text for found in doctor.push(["web", "fcm"], "")] == ["notifications can go by web, fcm"]
+    assert "no key" in bad(doctor.push(["web"], "AuthKey.p8 holds no key"))[0]
+
+
 def test_the_store() -> None:
     assert bad(doctor.store(2, 2, "", online=True)) == []
     assert "damaged: bad page" in bad(doctor.store(2, 2, "bad page", online=False))[0]

@@ -1,6 +1,7 @@
 """All platforms that a server is configured for: the web always, the others when they have their keys."""
 
 import ssl
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Platforms:
         clock: Clock,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
-        """Read the files, and connect to nobody yet. Blocks; ``trust``: makes a context of TLS; each sender has its own.
+        """Read the files, and connect to nobody yet. Blocks; ``trust`` makes each sender a context of TLS.
 
         Raises:
             OSError: a file cannot be read, or the server's key not be written.
@@ -81,3 +82,28 @@ class Platforms:
         """Break off what is on its way. Idempotent."""
         for sender in self._closing:
             await sender.aclose()
+
+
+def examine_platforms(settings: PlatformSettings) -> tuple[list[str], str]:
+    """Return which platforms are set up, and what is wrong with a key, empty: nothing is. Blocks; makes nothing."""
+    found = [WEB]
+    files = [settings.vapid_key_file] if settings.vapid_key_file.exists() else []
+    try:
+        for file in files:
+            load_vapid_key(file)
+        if settings.fcm_service_account_file:
+            found.append(FCM)
+            files.append(Path(settings.fcm_service_account_file))
+            ServiceAccount.read(files[-1])
+        if settings.apns_key_file:
+            found.append(APNS)
+            files.append(Path(settings.apns_key_file))
+            read_apns_key(files[-1])
+        for file in files:
+            if file.stat().st_mode & stat.S_IRWXO:
+                return found, f"anybody on this machine may use {file}: chmod o= {file}"
+    except OSError as problem:
+        return found, f"{problem.filename}: {problem.strerror}"
+    except ValueError as problem:
+        return found, str(problem)
+    return found, ""
