@@ -65,14 +65,16 @@ def finish(small: Image.Image, found: Answer, order: Order) -> Answer:
 
 
 def _seen(image: Image.Image, content_type: str, order: Order) -> Answer:
-    turn = _orientation(image)
-    width, height = reversed(image.size) if turn in _LYING else image.size
-    found = Answer(content_type, width, height)
+    width, height = image.size
     try:
         small = _reduced(image, order)
     except MemoryError:
-        return msgspec.structs.replace(found, unseen=Unseen.SIZE)
-    return finish(small.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else small, found, order)
+        return Answer(content_type, width, height, unseen=Unseen.SIZE)
+    turn = _orientation(image)  # not before: to ask for it can mean to decode
+    if turn in _LYING:
+        width, height = height, width
+    small = small.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else small
+    return finish(small, Answer(content_type, width, height), order)
 
 
 def _reduced(image: Image.Image, order: Order) -> Image.Image:
