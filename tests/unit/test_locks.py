@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RUNTIME, DEV = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+SERVICES = ROOT / "requirements-services.lock"
 ENTRY = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[^ ]+)(?: ; [^\\]+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
@@ -25,7 +26,7 @@ def wanted(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~; \[]", requirement)[0]).lower()
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEV], ids=lambda lock: lock.name)
+@pytest.mark.parametrize("lock", [RUNTIME, DEV, SERVICES], ids=lambda lock: lock.name)
 def test_a_lock_holds_pins_and_hashes_and_nothing_else(lock: Path) -> None:
     lines = lock.read_text().splitlines()
     assert [line for line in lines if not ENTRY.fullmatch(line) and not HASH.fullmatch(line)] == []
@@ -36,10 +37,15 @@ def test_a_lock_holds_pins_and_hashes_and_nothing_else(lock: Path) -> None:
 
 def test_tests_run_on_the_versions_that_users_get() -> None:
     assert pins(RUNTIME).items() <= pins(DEV).items()
+    assert pins(RUNTIME).items() <= pins(SERVICES).items()
 
 
 def test_every_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert {wanted(line) for line in project["project"]["dependencies"]} <= pins(RUNTIME).keys()
-    groups = [line for group in project["dependency-groups"].values() for line in group if isinstance(line, str)]
-    assert {wanted(line) for line in groups} <= pins(DEV).keys()
+    groups = {
+        name: {wanted(line) for line in group if isinstance(line, str)}
+        for name, group in project["dependency-groups"].items()
+    }
+    assert groups.pop("services") <= pins(SERVICES).keys()
+    assert set().union(*groups.values()) <= pins(DEV).keys()
