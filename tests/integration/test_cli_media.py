@@ -114,3 +114,22 @@ def test_without_a_server_a_file_is_kept_and_sent_later(new_server: NewServer, t
             other.expect("[image] cat.png").expect("one")
     assert shell.json("outbox", "--as", alice) == []
     assert [message["text"] for message in shell.json("history", alice, "--as", bob)] == ["one"]
+
+
+def test_an_export_links_the_files_that_it_saves(shell: Shell, tmp_path: Path) -> None:
+    alice, bob = shell.register("alice"), shell.register("bob")
+    strange = picture(tmp_path, "a <b> & 'c'.png")
+    shell("send", bob, "--file", str(strange), "--caption", "<script>", "--as", alice)
+    shell("export", alice, "-o", str(tmp_path / "chat.html"), "--files", "--as", bob)
+    page = (tmp_path / "chat.html").read_text("utf-8")
+    [saved] = (tmp_path / "chat_files").iterdir()
+    assert saved.read_bytes() == strange.read_bytes()
+    assert 'href="chat_files/a%20_b_%20%26%20%27c%27.png"' in page
+    assert "a &lt;b&gt; &amp; &#x27;c&#x27;.png (2.9 KiB, image/png)" in page
+    assert "<script>" not in page
+    lines = shell("export", alice, "--format", "jsonl", "-o", str(tmp_path / "x.jsonl"), "--files", "--as", bob)
+    assert "Wrote 1 message" in lines.stdout
+    assert '"file":"x_files/' in (tmp_path / "x.jsonl").read_text("utf-8")
+    assert "-o FILE" in shell("export", alice, "--files", "--as", bob, code=2).stderr
+    shell("export", alice, "-o", str(tmp_path / "plain.html"), "--as", bob)
+    assert "<a href" not in (tmp_path / "plain.html").read_text("utf-8")

@@ -21,6 +21,7 @@ from cooee.client import Api, Message
 from cooee.client.downloading import Download
 from cooee.client.model import message_of
 from cooee.protocol import frames
+from cooee.protocol.media import MediaLink
 
 _PAGE = 200
 _decode = msgspec.json.Decoder(frames.MessageFrame).decode
@@ -32,6 +33,14 @@ class Place(NamedTuple):
     path: Path
     force: bool
     thumbnail: bool
+
+
+class Saved(NamedTuple):
+    """A file that is here; ``fetched`` False: it was before."""
+
+    path: Path
+    link: MediaLink
+    fetched: bool
 
 
 @click.command()
@@ -92,7 +101,28 @@ async def _download(
 
 
 async def _save(invocation: Invocation, api: Api, message: Message, place: Place, taken: set[Path]) -> None:
-    """Save one file; ``taken``: what this call has written, which is never replaced."""
+    """Save one file and say so."""
+    saved = await save_file(invocation, api, message, place, taken)
+    record = {
+        "type": "downloaded",
+        "conversationId": message.conversation_id,
+        "sequenceNumber": message.sequence_number,
+        "mediaKey": saved.link.media_key,
+        "file": str(saved.path),
+        "bytes": saved.link.size,
+        "fetched": saved.fetched,
+    }
+    done = f"saved, {size_text(saved.link.size)}" if saved.fetched else "is there already"
+    invocation.tell(record, f"{message.sequence_number}  {safe(str(saved.path))}: {done}.")
+
+
+async def save_file(invocation: Invocation, api: Api, message: Message, place: Place, taken: set[Path]) -> Saved:
+    """Save the file of a message that has one; ``taken``: what this call has written, which is never replaced.
+
+    Raises:
+        CliError: there is something else, and nothing may be replaced.
+        ServerError, ConnectionFailed, DownloadFailed: it could not be fetched.
+    """
     media = message.media
     assert media is not None  # noqa: S101  # the caller looked
     link = await api.media(media.media_key, thumbnail=place.thumbnail)
@@ -111,17 +141,7 @@ async def _save(invocation: Invocation, api: Api, message: Message, place: Place
             except FileExistsError:
                 raise CliError(f"{target} is there already; --force replaces it.") from None
     taken.add(target)
-    record = {
-        "type": "downloaded",
-        "conversationId": message.conversation_id,
-        "sequenceNumber": message.sequence_number,
-        "mediaKey": media.media_key,
-        "file": str(target),
-        "bytes": link.size,
-        "fetched": not there,
-    }
-    done = "is there already" if there else f"saved, {size_text(link.size)}"
-    invocation.tell(record, f"{message.sequence_number}  {safe(str(target))}: {done}.")
+    return Saved(target, link, fetched=not there)
 
 
 def _free(folder: Path, name: str, sha256: str, taken: set[Path], *, force: bool) -> tuple[Path, bool]:

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from cooee.cli.choices import account_options
+from cooee.cli.download import Place, save_file
 from cooee.cli.errors import usage
 from cooee.cli.export_forms import Entry, Form, Head, JsonLines, PlainText
 from cooee.cli.export_html import Html
@@ -22,7 +23,7 @@ from cooee.cli.render import Look
 from cooee.cli.statuses import status_of, ticked_through
 from cooee.cli.targets import find_by_api
 from cooee.cli.whole_file import check_target, whole_file
-from cooee.client import Api, ServerError
+from cooee.client import Api, Message, ServerError
 from cooee.client.model import message_of
 from cooee.domain.errors import ErrorCode
 from cooee.protocol import frames, http
@@ -52,16 +53,17 @@ Sink = Callable[[str], None]
     default="-",
     help="The file to write, readable for you alone  [default: standard output]",
 )
+@click.option("--files", is_flag=True, help="Save the files of the messages too, in a folder beside it.")
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 @account_options
 @pass_invocation
-def export(invocation: Invocation, conversation: str, form: str | None, output: Path, force: bool) -> None:
+def export(invocation: Invocation, conversation: str, form: str | None, output: Path, files: bool, force: bool) -> None:
     """Write a whole CONVERSATION, oldest message first, as the server lets you see it.
 
     A file gets its name when all of it is there; what is broken off leaves nothing.
 
     \b
-    Examples: cooee export bob -o bob.html
+    Examples: cooee export bob -o bob.html --files
               cooee export Team --format jsonl | jq -r .text
     """  # noqa: D301  # click needs the character itself
     if invocation.as_json and str(output) == "-":
@@ -70,20 +72,25 @@ def export(invocation: Invocation, conversation: str, form: str | None, output: 
         form = "jsonl"
     form = form or _ENDINGS.get(output.suffix.lower(), "text")
     if str(output) == "-":
+        if files:
+            raise usage("--files goes with -o FILE: the folder gets its name.")
         writer = _FORMS[form](invocation.look)
         invocation.call(
-            lambda api: _export(invocation, api, conversation, writer, _to_standard_output),
+            lambda api: _export(invocation, api, conversation, writer, _to_standard_output, None),
             bar=not sys.stdout.isatty(),
         )
         return
     check_target(output, force=force)
     writer = _FORMS[form](Look())
+    folder = output.with_name(f"{output.stem}_files") if files else None
+    if folder is not None:
+        folder.mkdir(0o700, exist_ok=True)
     with whole_file(output, force=force) as file:
 
         def write(text: str) -> None:
             file.write(text.encode("utf-8", "backslashreplace"))
 
-        count = invocation.call(lambda api: _export(invocation, api, conversation, writer, write))
+        count = invocation.call(lambda api: _export(invocation, api, conversation, writer, write, folder))
     size = output.stat().st_size
     plural = "" if count == 1 else "s"
     invocation.tell(
@@ -96,14 +103,15 @@ def _to_standard_output(text: str) -> None:
     sys.stdout.flush()
 
 
-async def _export(invocation: Invocation, api: Api, text: str, form: Form, write: Sink) -> int:
-    """Write a conversation and return of how many messages."""
+async def _export(invocation: Invocation, api: Api, text: str, form: Form, write: Sink, folder: Path | None) -> int:
+    """Write a conversation, and its files into ``folder``; return of how many messages."""
     conversation_id, me = await find_by_api(api, text, invocation.login().user_id)
     conversation = await _patiently(partial(api.conversation, conversation_id))
     ticked = await ticked_through(api, conversation, me)
     names = Names(api)
     await names.learn_own_and_contacts()
     numbers: dict[str, int] = {}
+    taken: set[Path] = set()
     count = 0
     first, last = conversation.first_sequence_number, conversation.last_sequence_number
     write(form.begin(_head(invocation, conversation, me)))
@@ -113,11 +121,26 @@ async def _export(invocation: Invocation, api: Api, text: str, form: Form, write
             numbers[message.message_id] = message.sequence_number
             name = await names.of(message.sender_id)
             answers = numbers.get(message.reply_to) if message.reply_to else None
-            write(form.entry(Entry(message, name, status_of(message, me, ticked), answers)))
+            file = await _saved(invocation, api, message, folder, taken) if folder is not None else ""
+            write(form.entry(Entry(message, name, status_of(message, me, ticked), answers, file)))
             count += 1
         invocation.progress("Exporting", page.covered_through - first + 1, last - first + 1)
     write(form.end(count))
     return count
+
+
+async def _saved(invocation: Invocation, api: Api, message: Message, folder: Path, taken: set[Path]) -> str:
+    """Save the file of a message; return where it is, from beside the folder, empty when there is none (any more)."""
+    if message.media is None:
+        return ""
+    place = Place(folder, force=False, thumbnail=False)
+    try:
+        saved = await _patiently(partial(save_file, invocation, api, message, place, taken))
+    except ServerError as refusal:
+        if refusal.code != ErrorCode.NOT_FOUND:
+            raise
+        return ""
+    return f"{folder.name}/{saved.path.name}"
 
 
 def _head(invocation: Invocation, conversation: http.Conversation, me: str) -> Head:

@@ -29,12 +29,16 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Entry(NamedTuple):
-    """A message in its place. ``name``: how its sender is called; ``answers``: the number that it replies to."""
+    """A message in its place. ``name``: how its sender is called; ``answers``: the number that it replies to.
+
+    ``file``: where its file was saved, from beside the export.
+    """
 
     message: Message
     name: str
     status: str = ""
     answers: int | None = None
+    file: str = ""
 
     @property
     def who(self) -> str:
@@ -98,7 +102,8 @@ class JsonLines:
     def entry(self, entry: Entry) -> str:
         """Return a message's line."""
         told = records.message(entry.message, self._me, entry.status)
-        return self._line(told | {"senderName": entry.name or None})
+        saved = {"file": entry.file} if entry.file else {}
+        return self._line(told | {"senderName": entry.name or None} | saved)
 
     def end(self, count: int) -> str:
         """Return the last line; a file without it is not whole."""

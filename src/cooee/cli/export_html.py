@@ -8,9 +8,12 @@ import base64
 import hashlib
 import html
 import unicodedata
+from urllib.parse import quote
 
 from cooee.cli.export_forms import Entry, Head, day_of, local
+from cooee.cli.files import file_text
 from cooee.cli.render import Look, safe, system_text
+from cooee.client import Media
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fff;--ink:#1c1f23;--faint:#5b6470;--line:#d9dde2;--theirs:#f1f3f5;
@@ -113,8 +116,20 @@ def _text(entry: Entry) -> str:
     message = entry.message
     if message.deleted:
         return '<p class="gone">this message was deleted</p>'
+    if message.media is not None:
+        return _file(entry, message.media)
     kind = "" if message.content_type == "text" else f'<span class="kind">[{escaped(message.content_type)}]</span> '
     return f'<p dir="auto">{kind}{escaped(message.text.replace(chr(13) + chr(10), chr(10)))}</p>'
+
+
+def _file(entry: Entry, media: Media) -> str:
+    """Return a line with the file, a link where it was saved, and its caption."""
+    told = f"<bdi>{escaped(safe(file_text(media)))}</bdi>"
+    if entry.file:
+        told = f'<a href="{escaped(quote(entry.file))}" download>{told}</a>'
+    caption = entry.message.text
+    said = f'<p dir="auto">{escaped(caption.replace(chr(13) + chr(10), chr(10)))}</p>' if caption else ""
+    return f'<p><span class="kind">[{escaped(entry.message.content_type)}]</span> {told}</p>{said}'
 
 
 def _foot(entry: Entry) -> str:
