@@ -55,16 +55,22 @@ class WebhookCourier:
         self, webhook: Webhook, owner: str, delivery_id: str, events: Sequence[bytes], kind: str = "events"
     ) -> Outcome:
         """Send ``events``, encoded frames, and tell what came of it. Waits while too many are on their way."""
+        async with self.slot(owner):
+            return await self.send_now(webhook, delivery_id, events, kind)
+
+    async def send_now(
+        self, webhook: Webhook, delivery_id: str, events: Sequence[bytes], kind: str = "events"
+    ) -> Outcome:
+        """Send within a `slot` of the webhook's owner."""
         raw = tuple(map(msgspec.Raw, events))
         body = encode(Delivery(kind, webhook.bot_id, webhook.webhook_id, raw))
-        async with self._slot(owner):
-            now_s = self._clock.wall_ms() // 1000
-            headers = signed_headers(self._keys(webhook), delivery_id, now_s, body)
-            try:
-                answered = await self._sender.post(webhook.url, headers, body)
-            except NotSent as problem:
-                self.counters.failed[problem.reason] += 1
-                return Outcome(Verdict.FAILED, error=str(problem))
+        now_s = self._clock.wall_ms() // 1000
+        headers = signed_headers(self._keys(webhook), delivery_id, now_s, body)
+        try:
+            answered = await self._sender.post(webhook.url, headers, body)
+        except NotSent as problem:
+            self.counters.failed[problem.reason] += 1
+            return Outcome(Verdict.FAILED, error=str(problem))
         verdict = judge(answered.status)
         if verdict is Verdict.DELIVERED:
             self.counters.sent += 1
@@ -80,14 +86,16 @@ class WebhookCourier:
         return [webhook.secret]
 
     @asynccontextmanager
-    async def _slot(self, owner: str) -> AsyncIterator[None]:
+    async def slot(self, owner: str) -> AsyncIterator[bool]:
+        """Wait until one more request may be on its way; True: it took a while, and what was read before may be old."""
         own, users = self._of_owner.get(owner) or (asyncio.Semaphore(self._share), 0)
         self._of_owner[owner] = (own, users + 1)
+        waits = own.locked() or self._all.locked()
         try:
             async with own, self._all:
                 self.counters.in_flight += 1
                 try:
-                    yield
+                    yield waits
                 finally:
                     self.counters.in_flight -= 1
         finally:

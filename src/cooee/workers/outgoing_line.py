@@ -192,18 +192,25 @@ class WebhookLine:
         return await self._begin(changes | {"batch": None})
 
     async def _attempt(self, batch: Batch) -> bool:
-        webhook = self.webhook
-        events = self._fresh or await self._reader.events(webhook, batch.parts)
-        self._fresh = None
-        if not events:  # swept meanwhile, or not wanted any more
+        async with self._courier.slot(self._owner) as waited:
+            if waited and not await self._is_still_due():
+                return False
+            webhook = self.webhook
+            events = self._fresh or await self._reader.events(webhook, batch.parts)
+            self._fresh = None
+            outcome = await self._courier.send_now(webhook, batch.delivery_id, events) if events else None
+        if outcome is None:  # swept meanwhile, or not wanted any more
             return await self._finish(batch, {})
-        outcome = await self._courier.send(webhook, self._owner, batch.delivery_id, events)
         if outcome.verdict is Verdict.DELIVERED:
             good = {"delivered_at": self._clock.wall_ms(), "error": "", "error_at": 0, "dead_in_row": 0}
             return await self._finish(batch, good)
         if self.stale and not await self._reload():
             return False
         return await self._failed(webhook.url, msgspec.structs.replace(batch, attempts=batch.attempts + 1), outcome)
+
+    async def _is_still_due(self) -> bool:
+        """Look anew at what may have changed while others were on their way; what was read is read again."""
+        return await self._reload() and await self._devices.may_run(self.webhook.bot_id)
 
     async def _failed(self, url: str, batch: Batch, outcome: Outcome) -> bool:
         """Wait for the next attempt, give the batch up, or disable the webhook."""
@@ -252,9 +259,12 @@ class WebhookLine:
             return False
         letter = self._letters.pop()
         error: str | None = "the messages are not kept any more"
-        events = await self._reader.events(self.webhook, letter.parts)
-        if events:
-            outcome = await self._courier.send(self.webhook, self._owner, letter.letter_id, events)
-            error = None if outcome.verdict is Verdict.DELIVERED else outcome.error
+        async with self._courier.slot(self._owner) as waited:
+            if waited and not await self._is_still_due():
+                return False
+            events = await self._reader.events(self.webhook, letter.parts)
+            if events:
+                outcome = await self._courier.send_now(self.webhook, letter.letter_id, events)
+                error = None if outcome.verdict is Verdict.DELIVERED else outcome.error
         await self._store.settle(ref, letter.letter_id, error)
         return True

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from cooee.app.config import WebhooksConfig
@@ -412,6 +413,36 @@ async def test_a_deleted_message_comes_without_its_content_when_it_is_sent_again
     (again, *_) = await scene.wait(60)
     assert again.json["events"][0]["contentType"] == "deleted"
     assert b"secret" not in again.body
+
+
+@pytest.mark.parametrize("change", ["message", "webhook", "bot"])
+async def test_what_changes_while_a_request_waits_for_others_counts(change: str) -> None:
+    scene = Scene(msgspec.structs.replace(SETTINGS, in_flight=1))
+    await scene.prepare()
+    made = [await scene.webhook(), await scene.webhook()]
+    await scene.say("secret")
+    scene.sender.open.clear()
+    scene.clock.advance(LOOK_EVERY_S)
+    await scene.outgoing.tick()
+    await scene.settle()
+    (first,) = scene.sender.take()
+    (waiting,) = [one for one in made if one.webhook_id != first.json["webhookId"]]
+    if change == "message":
+        await scene.house.messages.delete_for_everyone(scene.alice, CHAT, 1)
+    elif change == "webhook":
+        await scene.house.webhooks.change("alice", waiting.ref, PatchWebhook(url="https://example.net/"))
+    else:
+        await scene.store.accounts.update("echo", {"disabled": True})
+    scene.sender.open.set()
+    await scene.outgoing.settle()
+    sent = scene.sender.take()
+    if change == "bot":
+        assert sent == []
+        await scene.store.accounts.update("echo", {"disabled": False})
+        sent = await scene.look()
+    assert [one.json["webhookId"] for one in sent] == [waiting.webhook_id]
+    assert sent[0].json["events"][0]["contentType"] == ("deleted" if change == "message" else "text")
+    assert sent[0].url == ("https://example.net/" if change == "webhook" else URL)
 
 
 async def test_a_disabled_bot_or_owner_is_sent_nothing_until_he_is_back(scene: Scene) -> None:
