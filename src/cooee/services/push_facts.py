@@ -1,6 +1,5 @@
 """What a user's devices lack now, as a notification needs to know it: read anew each time, never remembered."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -123,17 +122,16 @@ class PushFacts:
         """Return how many messages the user has not read, muted conversations excepted; 999 at most."""
         sources = self._sources
         inbox = await sources.timeline.inbox(user_id, None, BADGE_CONVERSATIONS)
-        marks = await asyncio.gather(*(sources.cursors.member(one.conversation_id, user_id) for one in inbox))
-        behind = [one.conversation_id for one, mark in zip(inbox, marks, strict=True) if mark.read < one.last]
+        read = await self.read_through(user_id, (one.conversation_id for one in inbox))
+        behind = [one.conversation_id for one in inbox if read[one.conversation_id] < one.last]
         scenes = await self._scenes(user_id, behind)
         counts = [await self._count(one, user_id, one.read) for one in scenes.values() if not one.muted]
         return min(MAX_COUNT, sum(counts))
 
     async def read_through(self, user_id: str, conversation_ids: Iterable[str]) -> dict[str, int]:
         """Return up to which number the user has read each conversation."""
-        wanted = tuple(dict.fromkeys(conversation_ids))
-        marks = await asyncio.gather(*(self._sources.cursors.member(one, user_id) for one in wanted))
-        return {one: mark.read for one, mark in zip(wanted, marks, strict=True)}
+        member = self._sources.cursors.member
+        return {one: (await member(one, user_id)).read for one in dict.fromkeys(conversation_ids)}
 
     async def _targets(self, user_id: str) -> Sequence[PushTarget]:
         """Return the targets of devices that are logged in."""

@@ -32,6 +32,8 @@ PAGE = 256
 """Entries that are looked at in one go."""
 MAX_CLEARED = 20
 """Notifications that one notification takes away; those beyond it are taken away by being opened."""
+LOOKS = 4
+"""Users that are looked at at the same time: clients that come back read from the same store."""
 SHARE = 4
 """Users at the same time, in multiples of what one platform may have on its way: so none can take them all."""
 PAUSE_S = 1.0
@@ -74,6 +76,7 @@ class Notifier:
         self._most = SHARE * settings.in_flight
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._held = 0
+        self._looks = asyncio.Semaphore(LOOKS)
         self._paused: dict[str, float] = {}
         self.oldest_s = 0.0
         """How late the entry was that is longest due, when it was last looked, in seconds."""
@@ -150,7 +153,8 @@ class Notifier:
         return True
 
     async def _serve(self, user_id: str, entries: Sequence[PushEntry]) -> None:
-        lack = await self._facts.lack(user_id, entries)
+        async with self._looks:
+            lack = await self._facts.lack(user_id, entries)
         if lack is None:
             await self._queue.complete(entries)
             return
