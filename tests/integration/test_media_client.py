@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from cooee.client import (
     Client,
     ClientSettings,
+    MediaUpdated,
     Message,
     SendFailed,
     ServerError,
@@ -288,3 +290,21 @@ async def test_an_upload_can_be_given_up(server: ServerProcess, house: House, tm
         with pytest.raises(KeyError):
             await alice.client.discard_upload(entry.client_message_id)
         proxy.thaw()
+
+
+async def test_a_thumbnail_is_told_kept_and_fetched(server: ServerProcess, house: House, tmp_path: Path) -> None:
+    alice, bob = await pair(server, house)
+    path = tmp_path / "sea.png"
+    Image.new("RGB", (1200, 600), "teal").save(path)
+    await alice.client.send_file(bob.client.me.user_id, path)
+    message = await gets(bob)
+    told = await bob.hears(MediaUpdated)
+    assert (told.thumbnail, told.width, told.height) == (True, 1200, 600)
+    held = await bob.client.held(message.conversation_id)
+    [kept] = [found for found in held.messages if found.sequence_number == message.sequence_number]
+    assert kept.media is not None
+    assert (kept.media.thumbnail, kept.media.width, kept.media.blurhash) == (True, 1200, told.blurhash)
+    link = await bob.client.download(message, tmp_path / "small", thumbnail=True)
+    assert link.width == 1200
+    with Image.open(tmp_path / "small") as small:
+        assert max(small.size) <= 480
