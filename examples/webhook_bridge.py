@@ -25,7 +25,8 @@ async def receive(request: web.Request) -> web.Response:
         return web.Response(status=401)
     async with Api(request.app[SERVER], os.environ["COOEE_TOKEN"]) as api:
         for event in json.loads(body)["events"]:
-            if event["contentType"] == "text":
+            sender = await api.user(event["senderId"])
+            if event["contentType"] == "text" and not sender.bot:  # two bridges would never end
                 answer = f"{event['senderId']} said: {event['content']}"
                 await api.send_text(event["conversationId"], answer, client_message_id=f"re.{event['messageId']}")
     return web.Response(status=204)
