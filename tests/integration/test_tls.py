@@ -16,7 +16,7 @@ import websockets
 
 from cooee.app.tls.authority import certificate_pem
 from cooee.app.tls.pair import Pair
-from cooee.client import Api, ConnectionFailed, ConnectionState, register
+from cooee.client import Api, ConnectionFailed, ConnectionState, Message, register
 from tests.fakes.certificates import authority, trusting, write_pair
 from tests.integration.harness import ServerEnded, ServerProcess
 from tests.integration.people import PASSWORD as SDK_PASSWORD
@@ -83,7 +83,7 @@ def warnings(server: ServerProcess) -> list[str]:
 
 
 async def test_people_talk_over_tls(
-    encrypted: Callable[..., ServerProcess], ca_file: Path, tmp_path: Path, transport: str
+    encrypted: Callable[..., ServerProcess], ca_file: Path, pair: Pair, tmp_path: Path, transport: str
 ) -> None:
     server = encrypted()
     assert server.url.startswith("https://")
@@ -94,6 +94,10 @@ async def test_people_talk_over_tls(
         assert (await bob.reads("x" * 20_000)).sender_id == alice_id
         await alice.client.wait_for_delivered(sent.client_message_id, WAIT_S)
         assert alice.client.connection.transport == transport
+        await alice.client.send_file(bob_id, pair.certificate)
+        message = await bob.hears(Message, lambda message: message.media)
+        await bob.client.download(message, tmp_path / "came")
+        assert (tmp_path / "came").read_bytes() == pair.certificate.read_bytes()
 
 
 async def test_an_authority_is_named_to_the_sdk_or_not_trusted(

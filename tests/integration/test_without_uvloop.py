@@ -56,6 +56,10 @@ def test_the_server_says_so_and_carries_messages(server: ServerProcess, tmp_path
     assert sent.stderr == ""
     heard = run(server, tmp_path, "cooee", "history", "--as", "bob", "alice")
     assert "hello there" in heard.stdout
+    (tmp_path / "plan.txt").write_text("first, tea\n")
+    run(server, tmp_path, "cooee", "send", "--as", "alice", "bob", "--file", str(tmp_path / "plan.txt"))
+    run(server, tmp_path, "cooee", "download", "--as", "bob", "alice", "-o", str(tmp_path / "came.txt"))
+    assert (tmp_path / "came.txt").read_text() == "first, tea\n"
     assert server.stop() == 0
     assert any("uvloop is not installed" in entry["event"] for entry in server.entries())
 
