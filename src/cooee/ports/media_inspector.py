@@ -51,7 +51,8 @@ class MediaInspector(Protocol):
     async def inspect(self, path: Path, content_type: str) -> Findings:
         """Look at a local file that is said to be of this type. A thumbnail is written beside it, as ``<name>.thumb``.
 
-        Whatever the file is, this returns, and the same file gives the same again.
+        Whatever the file is, this returns, and the same file gives the same again. It should have a folder to itself:
+        what else lies there is in reach of who looks.
 
         Raises:
             CooeeError: ``unavailable``, too many wait already, or the inspector is closed; try again later.

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cooee.adapters.inspect.exchange import Answer, Order, decode_answer, encode
-from cooee.adapters.inspect.media_inspector import COMMAND
+from cooee.adapters.inspect.process import COMMAND
 from cooee.adapters.inspect.programs import find_programs
 from cooee.domain.media_settings import MIB
 from cooee.ports.media_inspector import Unseen

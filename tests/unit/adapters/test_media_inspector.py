@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from cooee.adapters.inspect.exchange import Answer, encode
 from cooee.adapters.inspect.media_inspector import QUEUE, ProcessInspector, _checked
+from cooee.adapters.inspect.process import LookingProcess, OutOfTime
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.media_settings import MediaSettings
 from cooee.ports.media_inspector import WAVEFORM_BYTES, Findings, Unseen
@@ -189,12 +190,19 @@ async def test_a_process_that_is_killed_is_replaced(tmp_path: Path) -> None:
 async def test_who_takes_too_long_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(files.picture("PNG"))
-    inspector = ProcessInspector(MediaSettings(inspection_seconds=0.001))
-    looking = asyncio.create_task(inspector.inspect(path, "image/png"))
-    pid = await _begun(inspector)
-    assert (await looking).unseen is Unseen.TIME
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+    assert (await look(path, "image/png", MediaSettings(inspection_seconds=0.001))).unseen is Unseen.TIME
+    process = LookingProcess(b"{}", 0.001)
+    with pytest.raises(OutOfTime):
+        process.run()
+    assert process._process is not None
+    assert process._process.returncode == -signal.SIGKILL
+
+
+def test_who_is_killed_before_the_start_does_not_start() -> None:
+    process = LookingProcess(b"{}", 60)
+    process.kill()
+    assert process.run() == b""
+    assert process.pid is None
 
 
 async def test_few_run_and_a_bounded_number_wait(tmp_path: Path) -> None:
@@ -233,15 +241,14 @@ def test_an_answer_is_taken_for_a_strangers(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
     said = encode(Answer("image/png", 8, 8, thumbnail=True))
-    assert _checked(said, 0, path).unseen is Unseen.BROKEN  # there is none
+    assert _checked(said, path).unseen is Unseen.BROKEN  # there is none
     thumbnail.symlink_to(secret)
-    assert _checked(said, 0, path).unseen is Unseen.BROKEN
+    assert _checked(said, path).unseen is Unseen.BROKEN
     thumbnail.unlink()
     os.link(secret, thumbnail)
-    assert _checked(said, 0, path).unseen is Unseen.BROKEN
+    assert _checked(said, path).unseen is Unseen.BROKEN
     thumbnail.unlink()
     thumbnail.write_bytes(b"RIFF")
-    assert _checked(said, 0, path).thumbnail
+    assert _checked(said, path).thumbnail
     for wrong in (b"", b"{", b'{"width":0}', b'{"blurhash":"<script>"}', b'{"content_type":"text/html;x"}', said * 2):
-        assert _checked(wrong, 0, path).unseen is Unseen.CRASHED
-    assert _checked(b"", -signal.SIGXCPU, path).unseen is Unseen.TIME
+        assert _checked(wrong, path).unseen is Unseen.CRASHED

@@ -2,19 +2,16 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 import stat
-import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from cooee.adapters.inspect.exchange import (
-    ANSWER_BYTES,
     SUFFIX,
     THUMBNAIL_BYTES,
     THUMBNAIL_TYPE,
@@ -23,6 +20,7 @@ from cooee.adapters.inspect.exchange import (
     decode_answer,
     encode,
 )
+from cooee.adapters.inspect.process import LookingProcess, OutOfTime
 from cooee.adapters.inspect.programs import find_programs
 from cooee.domain.errors import unavailable
 from cooee.domain.media_settings import MIB, MediaSettings
@@ -32,7 +30,6 @@ QUEUE = 32
 """How many files may wait, for each that is looked at."""
 ATTEMPTS = 2
 """A process that dies of what is not the file's doing is replaced once."""
-COMMAND = (sys.executable, "-I", "-m", "cooee.adapters.inspect.worker")
 
 _log = structlog.get_logger(__name__)
 
@@ -57,7 +54,8 @@ class ProcessInspector:
         self._waiting = 0
         self._programs = find_programs()
         self._has_told = self._programs is not None
-        self._running: set[asyncio.subprocess.Process] = set()
+        self._running: set[LookingProcess] = set()
+        self._threads = ThreadPoolExecutor(settings.inspection_processes, "looking")
         self._closed = False
 
     async def inspect(self, path: Path, content_type: str) -> Findings:
@@ -75,12 +73,13 @@ class ProcessInspector:
         """Kill what runs; who waits is told ``unavailable``."""
         self._closed = True
         for process in tuple(self._running):
-            _kill(process)
+            process.kill()
+        self._threads.shutdown(wait=False, cancel_futures=False)
 
     @property
     def process_ids(self) -> list[int]:
         """Ids of the processes that run now."""
-        return [process.pid for process in self._running]
+        return [process.pid for process in self._running if process.pid is not None]
 
     async def _look(self, path: Path, content_type: str) -> Findings:
         began = time.monotonic()
@@ -112,19 +111,24 @@ class ProcessInspector:
         if self._closed:
             raise unavailable("no more files can be looked at now; try later")
         order = self._order(path, content_type)
-        process = await _start()
+        process = LookingProcess(encode(order), order.seconds)
         self._running.add(process)
+        running = asyncio.get_running_loop().run_in_executor(self._threads, process.run)
         try:
-            async with asyncio.timeout(order.seconds):
-                said = await _exchange(process, encode(order))
-        except TimeoutError:
+            said = await asyncio.shield(running)
+        except OutOfTime:
             return Answer(unseen=Unseen.TIME)
+        except OSError:
+            raise unavailable("no process can be started now; try later") from None
+        except asyncio.CancelledError:
+            process.kill()
+            await asyncio.wait({running})
+            raise
         finally:
             self._running.discard(process)
-            await asyncio.shield(_end(process))
         if self._closed:
             raise unavailable("no more files can be looked at now; try later")
-        return _checked(said, process.returncode, path)
+        return _checked(said, path)
 
     def _order(self, path: Path, content_type: str) -> Order:
         settings = self._settings
@@ -147,54 +151,8 @@ class ProcessInspector:
             _log.warning("videos and sounds get no posters and waveforms: there is no ffmpeg and ffprobe")
 
 
-async def _start() -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            *COMMAND,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            env={"LC_ALL": "C"},
-            limit=2 * ANSWER_BYTES,
-        )
-    except OSError:
-        raise unavailable("no process can be started now; try later") from None
-
-
-async def _exchange(process: asyncio.subprocess.Process, order: bytes) -> bytes:
-    """Give the order, and read the answer until its end or its bound. A process that died says nothing."""
-    if process.stdin is None or process.stdout is None:
-        return b""
-    with contextlib.suppress(ConnectionError):
-        process.stdin.write(order)
-        await process.stdin.drain()
-    process.stdin.close()
-    said = bytearray()
-    while len(said) <= ANSWER_BYTES:
-        piece = await process.stdout.read(ANSWER_BYTES)
-        if not piece:
-            await process.wait()
-            break
-        said += piece
-    return bytes(said)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill what is left of it and of what it started, and wait until it is gone."""
-    _kill(process)
-    await process.wait()
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # it leads a group of its own
-
-
-def _checked(said: bytes, status: int | None, path: Path) -> Answer:
+def _checked(said: bytes, path: Path) -> Answer:
     """Read an answer as what a hostile file may have made of it."""
-    if status == -signal.SIGXCPU:
-        return Answer(unseen=Unseen.TIME)
     try:
         answer = decode_answer(said)
     except (msgspec.MsgspecError, UnicodeError):
