@@ -54,6 +54,7 @@ class MediaOfClient(ABC):
             SendFailed: it can never be sent: no such file, an empty or too large one, no room left for you.
             ConnectionFailed: it did not work now; it is tried again while a live client is open.
             StoreUnusable: it could not be stored.
+            OSError: a stream could not be read, or not be copied.
         """
         wish = FileWish(caption, kind, filename, mime_type, width, height, duration_ms, waveform)
         return await self._parts.uploading.send(
