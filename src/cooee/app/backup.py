@@ -21,7 +21,8 @@ from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.protocol.admin import BackupProgress
 
 _log = structlog.get_logger(__name__)
-_NOT_COPIED = ("cooee.lock", "admin.sock", "cooee.db", "cooee.db-wal", "cooee.db-shm", "cooee.db-journal")
+_DATABASE = ("cooee.db", "cooee.db-wal", "cooee.db-shm", "cooee.db-journal")
+_NOT_COPIED = ("cooee.lock", "admin.sock", "media-looks", *_DATABASE)
 _NOT_USED = frozenset({"cooee.lock", "lost+found"})
 _RESTORING = "restore.partial"
 _REPLACED = "replaced-"

@@ -15,6 +15,7 @@ from cooee.adapters.sqlite.folder_lock import FolderLock
 from cooee.adapters.sqlite.store import open_store
 from cooee.app.backup import BackupFailed, Progress
 from cooee.app.config import Config, ServerConfig
+from cooee.app.house import LOOKS_FOLDER
 from cooee.app.wiring import backup_offline, restore_offline
 from cooee.ports.accounts import Account
 from cooee.ports.preferences import ConversationFlags
@@ -88,7 +89,8 @@ def test_the_usual_tools_read_it_too(place: Place, tmp_path: Path) -> None:
 
 
 async def test_files_of_messages_are_in_it_and_what_is_still_uploaded_is_not(place: Place, tmp_path: Path) -> None:
-    for name in ("media/ab/abcd", "media/ab/abcd.stat", "media/incoming/abcd.partial", "media.key"):
+    looked_at = f"{LOOKS_FOLDER}/cooee-1/media"
+    for name in ("media/ab/abcd", "media/ab/abcd.stat", "media/incoming/abcd.partial", "media.key", looked_at):
         (place.data / name).parent.mkdir(parents=True, exist_ok=True)
         (place.data / name).write_bytes(name.encode())
     place.backup()
