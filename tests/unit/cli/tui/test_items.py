@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from cooee.cli.tui.items import Bubble, Item, Notice, Scene, items
 from cooee.cli.tui.timeline import Timeline
 from cooee.client import HistoryPage, Message
@@ -125,3 +127,12 @@ def test_a_chat_says_where_it_begins() -> None:
     [begins, *_] = items(timeline, scene(waiting=[pending("c1")]))
     assert isinstance(begins, Notice)
     assert "begins" in begins.text
+
+
+def test_a_file_has_its_line_and_its_caption_also_while_it_waits() -> None:
+    content = {"mediaKey": "k" * 32, "mimeType": "image/png", "size": 3000, "filename": "a\x1bb.png", "caption": "look"}
+    told = msgspec.structs.replace(message(1), content_type="image", content=content)
+    waiting = msgspec.structs.replace(pending("c1"), content_type="image", content=content)
+    for bubble in bubbles(shown([told], waiting=[waiting])):
+        assert bubble.file == "[image] a\\x1bb.png (2.9 KiB, image/png)"
+        assert (bubble.content, bubble.plain) == ("look", True)

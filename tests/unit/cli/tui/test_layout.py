@@ -128,3 +128,13 @@ def test_a_message_taller_than_the_screen_is_seen_while_it_fills_it() -> None:
     assert blocks.seen(10, 10) == 1
     blocks.lay_out([bubble(1), bubble(0, key="c9", own=True)], looks())
     assert blocks.seen(0, 99) == 1
+
+
+def test_a_file_is_one_line_that_a_click_opens_and_its_caption_below() -> None:
+    item = bubble(3, "the cat", file="[image] cat.png (2.9 KiB, image/png)")
+    lines = block(item, looks())
+    assert next(text for text in texts(item, looks()) if "cat" in text).strip().startswith("[image] cat.png")
+    assert [span.act for line in lines for span in line if span.act] == ["file:3"]
+    assert any("the cat" in text for text in texts(item, looks()))
+    alone = bubble(4, "", file="[audio] (9.0 KiB, 0:04, audio/ogg)")
+    assert sum("ogg" in text for text in texts(alone, looks())) == 1
