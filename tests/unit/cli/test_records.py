@@ -78,6 +78,8 @@ def test_a_pending_message_has_these_fields() -> None:
         "clientMessageId": "c1",
         "conversationId": "dm:alice:bob",
         "createdAt": 5,
+        "contentType": "text",
+        "filename": None,
         "text": "hi",
         "status": "failed",
         "code": "blocked",
