@@ -9,7 +9,7 @@ from click.testing import Result
 from cooee.cli.choices import Choices
 from cooee.cli.errors import UNREACHABLE
 from cooee.cli.invocation import Invocation
-from cooee.cli.send import Ticks
+from cooee.cli.ticks import Ticks
 from cooee.client import SendFailed, TickChanged
 from cooee.client.model import Account
 
