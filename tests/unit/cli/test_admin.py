@@ -114,7 +114,7 @@ def test_the_doctor_finds_a_damaged_store(admin: Cooee, tmp_path: Path) -> None:
     found = [json.loads(line) for line in healthy.stdout.splitlines()]
     assert {one["type"] for one in found} == {"finding"}
     assert {one["check"] for one in found} == {
-        *("configuration", "server", "files", "disk", "clock", "permissions", "store", "schema", "media"),
+        *("configuration", "server", "files", "disk", "clock", "permissions", "store", "schema", "media", "push"),
     }
     with (tmp_path / "data" / "cooee.db").open("r+b") as file:
         file.seek(4096 * 3)
