@@ -91,7 +91,7 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _doc(
             "How long after one commit the next waits for more work, in ms; saves fsyncs, costs latency.", ge=0, le=100
         ),
-    ] = 1.5
+    ] = 2.0
     readers: Annotated[int, _doc("Threads that read from the store.", ge=1, le=32)] = 2
     message_days: Annotated[int, _doc("Days a message is kept once every device has it.", gt=0)] = 30
     undelivered_days: Annotated[int, _doc("Days a message is kept at most, also when a device lacks it.", gt=0)] = 90

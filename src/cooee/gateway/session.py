@@ -137,7 +137,18 @@ class Session:
             return
         if self.refused:
             self.refused -= 1
-        self._serve(frame)
+        kind = type(frame)
+        taken = shared.counters.frames
+        taken[kind] = taken.get(kind, 0) + 1
+        try:
+            needed, serve = shared.dispatch[kind]
+            if self.scopes is not EVERYTHING:
+                check_scope(self.scopes, needed)
+            serve(self, frame)
+        except CooeeError as refusal:
+            self.refuse(refusal, frame.ref, getattr(frame, "client_message_id", None))
+        except Exception:  # noqa: BLE001  # a frame's failure ends nothing else
+            self._failed(frame)
 
     def binary_received(self) -> None:
         """Refuse a binary message; before the hello it ends the connection."""
@@ -282,20 +293,6 @@ class Session:
             return
         self.refuse(bad_frame("the first frame must be hello"), frame.ref, getattr(frame, "client_message_id", None))
         self.close(CloseCode.BAD_PROTOCOL, "the first frame must be hello")
-
-    def _serve(self, frame: ClientFrame) -> None:
-        counters = self.shared.counters
-        kind = type(frame)
-        counters.frames[kind] = counters.frames.get(kind, 0) + 1
-        try:
-            needed, serve = self.shared.dispatch[kind]
-            if self.scopes is not EVERYTHING:
-                check_scope(self.scopes, needed)
-            serve(self, frame)
-        except CooeeError as refusal:
-            self.refuse(refusal, frame.ref, getattr(frame, "client_message_id", None))
-        except Exception:  # noqa: BLE001  # a frame's failure ends nothing else
-            self._failed(frame)
 
     def _failed(self, frame: ClientFrame) -> None:
         """Answer a frame whose service failed. Called in the except clause."""

@@ -45,21 +45,22 @@ class ConnectionCounters:
 class WriteScheduler:
     """Flushes all connections that have something to send, once per turn of the event loop."""
 
-    __slots__ = ("_call_soon", "_dirty")
+    __slots__ = ("_call_soon", "dirty")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
-        self._dirty: list[WebSocketConnection] = []
+        self.dirty: list[WebSocketConnection] = []
+        """Connections that are flushed at the end of this turn. Whoever finds it empty calls `add`."""
 
     def add(self, connection: "WebSocketConnection") -> None:
         """Flush ``connection`` at the end of this turn."""
-        dirty = self._dirty
+        dirty = self.dirty
         if not dirty:
             self._call_soon(self._flush)
         dirty.append(connection)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
+        dirty, self.dirty = self.dirty, []
         for connection in dirty:
             try:
                 connection.flush()
@@ -180,7 +181,11 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         queue = self._queue
         if queue is None:
             self._queue = [head, payload]
-            shared.writes.add(self)
+            dirty = shared.writes.dirty
+            if dirty:
+                dirty.append(self)
+            else:
+                shared.writes.add(self)
         else:
             queue += (head, payload)
         self._queued = queued = self._queued + len(head) + size

@@ -89,13 +89,15 @@ class FrameParser:
             self.violation = violation.with_traceback(None)  # its frames would keep the parser and all that was read
             self._pending = self._message = None
             return events
-        self._keep(view, position, end)
-        return events
-
-    def _keep(self, view: bytes | bytearray, position: int, end: int) -> None:
         if position == end:
             self._pending = None
-        elif self._pending is None:
+        else:
+            self._keep(view, position)
+        return events
+
+    def _keep(self, view: bytes | bytearray, position: int) -> None:
+        """Keep what is partial."""
+        if self._pending is None:
             self._pending = bytearray(view[position:])
         elif position:
             del self._pending[:position]
