@@ -59,6 +59,7 @@ def seaweed(folder: Path) -> Iterator[Seaweed]:
         "-s3",
         f"-s3.port={s3}",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
         f"-s3.config={folder / 's3.json'}",
     )
     with (folder / "weed.log").open("wb") as log:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cooee.client import Api
+from cooee.client import Api, ServerError
 from cooee.domain.ids import direct_conversation_id
 from cooee.protocol import frames
 from tests.fakes.receiver import Answer, Got, Receiver, answer, receiving
@@ -200,6 +200,10 @@ async def test_a_browser_that_is_gone_is_forgotten(server: ServerProcess) -> Non
         await subscribe(receiver, service.subscription("bob"))
         await say(sender, bob, "hello")
         await service.until("bob", 1)
+        with pytest.raises(ServerError, match="not_found"):  # the answer is on its way to the server
+            async with asyncio.timeout(WAIT_S):
+                while await receiver.push_subscription():
+                    await asyncio.sleep(0.01)
         shell = Shell(server.folder / "home", server.url)
         data = ("--data-dir", str(server.data))
         told = await asyncio.to_thread(shell, "admin", *data, "push", "test", bob, code=1)
