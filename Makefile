@@ -26,7 +26,7 @@ run: $(RUNTIME) ## set up and start the server on http://127.0.0.1:8080 (flags: 
 test: static ## set up and prove everything: what check does, and the contract and integration tests
 	@$(PYTEST) tests -n $(TEST_PROCESSES) --hypothesis-profile=ci
 
-check: static ## set up and check in about a minute: format, lint, types, arrows, unit and property tests
+check: static ## set up and check in some two minutes: format, lint, types, arrows, unit and property tests
 	@$(PYTEST) tests/unit $(wildcard tests/property) --hypothesis-profile=fast
 
 static: $(DEV)

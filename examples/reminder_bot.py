@@ -34,7 +34,7 @@ async def remind(bot: Client, db: sqlite3.Connection) -> None:
         for message_id, conversation_id, text in db.execute(due, (time.time(),)).fetchall():
             await bot.send_text(conversation_id, f"You wanted to {text}", reply_to=message_id)
             db.execute("DELETE FROM reminder WHERE message_id = ?", (message_id,))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # how late a reminder may be
 
 
 async def main(server: str = "http://127.0.0.1:8080", folder: str = "reminder-bot") -> None:
