@@ -1,6 +1,6 @@
 """What one step changes: collected apart from the state, so that it is stored first and can be dropped (rule 6)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -8,6 +8,43 @@ from cooee.client.events import Event
 from cooee.client.model import Message, Pending
 from cooee.client.state import ConversationState, State, new_conversation
 from cooee.protocol.frames import MediaSeen
+
+
+class MessageKey(NamedTuple):
+    """The key K of one encrypted message, under which this device can read it again; deleting it is for good."""
+
+    conversation_id: str
+    sequence_number: int
+    sender_id: str
+    sender_device_id: str
+    client_message_id: str
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"MessageKey({self.conversation_id} {self.sequence_number})"
+
+
+class Reaction(NamedTuple):
+    """What ``user_id`` said of the message ``target`` (a messageId) at ``sequence_number``; ``""`` takes it back."""
+
+    conversation_id: str
+    target: str
+    user_id: str
+    sequence_number: int
+    emoji: str
+
+
+class Edit(NamedTuple):
+    """The text, or caption, that ``user_id`` gave the message ``target``; None: it is deleted, for good.
+
+    Counts only when the target is that user's. Of several the one with the greatest number counts.
+    """
+
+    conversation_id: str
+    target: str
+    user_id: str
+    sequence_number: int
+    text: str | None
 
 
 class Changes:
@@ -27,6 +64,13 @@ class Changes:
         self.typing: dict[tuple[str, str], int | None] = {}
         self.sync_token: str | None = None
         self.to_device = state.to_device
+        self.keeps_to_device = False
+        """Whether ``to_device`` is stored: what came up to there was taken in for good, and is not handed on again."""
+        self.records: dict[tuple[str, str], bytes | None] = {}
+        """State of end-to-end encryption by (kind, id); None removes it."""
+        self.message_keys: list[MessageKey] = []
+        self.reactions: list[Reaction] = []
+        self.edits: list[Edit] = []
         self.events: list[Event] = []
         self.learn: set[str] = set()
         self.rosters: set[str] = set()
@@ -53,7 +97,8 @@ class Changes:
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
         stored = (self.conversations, self.messages, self.erased, self.seen, self.placed, self.failed)
-        return not any(stored) and not self.sync_token
+        secret = (self.records, self.message_keys, self.reactions, self.edits)
+        return not any(stored) and not any(secret) and not self.sync_token and not self.keeps_to_device
 
     @property
     def updated(self) -> list[str]:

@@ -10,6 +10,14 @@ CooeeClientError
 └── StoreError
     ├── StoreLocked        another process uses the store
     ├── StoreMismatch      the store belongs to another account or server
+    ├── StoreKeyError      the key of the store is not to be had
+    │   ├── StoreLockedByPassphrase   … because no passphrase was given
+    │   ├── WrongPassphrase           … because another one was given
+    │   ├── StoreKeyElsewhere         … because its keeper did not give it
+    │   ├── WrongStoreKey             … because another key was given
+    │   ├── WrongProtection           … because it is kept in another way than the caller says
+    │   └── StoreKeyLost              … because its file is missing or damaged
+    ├── BackupUnusable     a backup is damaged, cut short, or of another passphrase
     └── StoreUnusable      the store cannot be opened or written
 """
 
@@ -81,6 +89,38 @@ class StoreLocked(StoreError):
 
 class StoreMismatch(StoreError):
     """The store belongs to another account or another server."""
+
+
+class StoreKeyError(StoreError):
+    """The key of the store is not to be had; nothing was opened, and nothing was changed."""
+
+
+class StoreLockedByPassphrase(StoreKeyError):
+    """The store is protected by a passphrase, and none was given."""
+
+
+class WrongPassphrase(StoreKeyError):
+    """The passphrase is not that of the store."""
+
+
+class StoreKeyElsewhere(StoreKeyError):
+    """The store's key is kept elsewhere, in a keyring perhaps, and was not given."""
+
+
+class WrongStoreKey(StoreKeyError):
+    """The key that was given is not that of the store."""
+
+
+class WrongProtection(StoreKeyError):
+    """A passphrase or a key was given for a store whose key is kept in another way."""
+
+
+class StoreKeyLost(StoreKeyError):
+    """The file with the key of an encrypted store is missing or damaged."""
+
+
+class BackupUnusable(StoreError):
+    """A backup is damaged, cut short, of a newer version, or of another passphrase; nothing was restored."""
 
 
 class StoreUnusable(StoreError):
