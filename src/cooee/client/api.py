@@ -1,4 +1,4 @@
-"""Every operation of the HTTP API (PROTOCOL.md §6–§8, §11, §16–§18), typed, one method each."""
+"""Every operation of the HTTP API (PROTOCOL.md §6–§8, §11, §15–§18), typed, one method each."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +13,7 @@ from yarl import URL
 
 from cooee.client.bots import BotsApi
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError
+from cooee.client.keys_api import KeysApi
 from cooee.client.media_api import MediaApi
 from cooee.client.push_api import PushApi
 from cooee.client.reasons import reason_of
@@ -25,7 +26,7 @@ T = TypeVar("T")
 REQUEST_S = 30.0
 
 
-class Api(BotsApi, PushApi, WebhooksApi, MediaApi):
+class Api(BotsApi, PushApi, WebhooksApi, MediaApi, KeysApi):
     """The operations that ``token`` may use at ``url``; without a token only `register`, `log_in` and `recover`.
 
     Each raises `ServerError` for a refusal (`NotLoggedIn` for a refused token) and `ConnectionFailed` when the server

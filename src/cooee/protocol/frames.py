@@ -370,7 +370,7 @@ class Reconnect(_Frame, tag="reconnect", frozen=True):
 
 
 class Error(_Frame, tag="error", frozen=True):
-    """A refusal (§10). ``missing`` and ``extra`` go with ``mismatched_devices``."""
+    """A refusal (§10). ``missing`` to ``device_list_hash`` go with ``mismatched_devices``."""
 
     code: str
     message: str
@@ -381,6 +381,7 @@ class Error(_Frame, tag="error", frozen=True):
     missing: tuple[dict[str, Any], ...] = ()
     extra: tuple[dict[str, Any], ...] = ()
     roster_version: int | None = None
+    device_list_hash: str | None = None
 
 
 ServerFrame = (

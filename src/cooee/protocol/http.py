@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from cooee.domain.conversation import Role
 from cooee.protocol.frames import MemberWatermark, Number
+from cooee.protocol.keys import SignedList
 from cooee.protocol.push import Notifications, PatchNotifications
 
 Item = TypeVar("Item")
@@ -39,8 +40,9 @@ Password = Annotated[str, _text(1, 1024, "At most 1,024 characters; the shortest
 class ErrorObject(_Body, omit_defaults=True, frozen=True):
     """A refusal (§10).
 
-    ``missing``, ``extra`` and ``rosterVersion`` go with ``mismatched_devices``; ``used`` and ``allowed`` (bytes) with
-    ``too_large`` of a file (§18).
+    ``missing``, ``extra``, ``rosterVersion`` and ``deviceListHash`` go with ``mismatched_devices`` (§15); ``deviceList``
+    with ``conflict`` of a device list: the one in force; ``used`` and ``allowed`` (bytes) with ``too_large`` of a file
+    (§18).
     """
 
     code: str
@@ -50,6 +52,8 @@ class ErrorObject(_Body, omit_defaults=True, frozen=True):
     missing: tuple[dict[str, Any], ...] = ()
     extra: tuple[dict[str, Any], ...] = ()
     roster_version: int | None = None
+    device_list_hash: str | None = None
+    device_list: SignedList | None = None
     used: int | None = None
     allowed: int | None = None
 
@@ -161,12 +165,13 @@ class Recover(_Request, frozen=True):
 
 
 class Privacy(_Body, frozen=True):
-    """The user's own choices (§4, §7, §8)."""
+    """The user's own choices (§4, §7, §8, §15)."""
 
     last_seen: Literal["everyone", "contacts", "nobody"] = "contacts"
     read_receipts: bool = True
     searchable: bool = True
     group_adds: Literal["everyone", "contacts"] = "everyone"
+    encrypted_previews: bool = False
 
 
 class Me(_Body, frozen=True):
@@ -189,6 +194,7 @@ class PatchPrivacy(_Request, frozen=True):
     read_receipts: bool | UnsetType = UNSET
     searchable: bool | UnsetType = UNSET
     group_adds: Literal["everyone", "contacts"] | UnsetType = UNSET
+    encrypted_previews: bool | UnsetType = UNSET
 
 
 class PatchMe(_Request, frozen=True):
@@ -267,15 +273,22 @@ class CreateGroup(_Request, frozen=True):
 
 
 class GroupMember(_Body, frozen=True):
-    """A current member; ``joined`` is the number of the system message that let him in."""
+    """A current member; ``joined`` is the number of the system message that let him in.
+
+    ``deviceListVersion``: of his newest signed device list (§15), 0: none.
+    """
 
     user_id: str
     role: Role
     joined: int
+    device_list_version: int = 0
 
 
 class Group(_Body, frozen=True):
-    """A group as its members see it. ``notAdded``: users who let only their contacts add them; send an invitation."""
+    """A group as its members see it. ``notAdded``: users who let only their contacts add them; send an invitation.
+
+    ``deviceListHash``: over the current devices of all members (§15).
+    """
 
     conversation_id: str
     name: str
@@ -284,6 +297,7 @@ class Group(_Body, frozen=True):
     roster_version: int
     created_at: int
     not_added: tuple[str, ...] = ()
+    device_list_hash: str = ""
 
 
 class PatchGroup(_Request, frozen=True):
