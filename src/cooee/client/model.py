@@ -34,7 +34,12 @@ class Media(msgspec.Struct, frozen=True, rename="camel", gc=False):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """A numbered message (PROTOCOL.md §4). ``content`` is decoded JSON: a string for text, an object otherwise."""
+    """A numbered message (PROTOCOL.md §4). ``content`` is decoded JSON: a string for text, an object otherwise.
+
+    ``encrypted``: it came end-to-end encrypted. ``problem``: why it cannot be read yet; empty when it can be.
+    ``edited``: its sender changed its text since. ``reactions``: emoji by userId. ``expires_at``: when it is deleted
+    here by itself, in ms since the Unix epoch; 0 for never.
+    """
 
     conversation_id: str
     sequence_number: int
@@ -53,6 +58,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     roster_version: int | None = None
     device_list_hash: str | None = None
     media_keys: tuple[str, ...] = ()
+    encrypted: bool = False
+    problem: str = ""
+    edited: bool = False
+    reactions: Mapping[str, str] = {}
+    expires_at: int = 0
 
     @property
     def text(self) -> str:
