@@ -12,6 +12,7 @@ from cooee.ports.clock import Clock
 from cooee.ports.contacts import Contacts
 from cooee.ports.credentials import Credentials
 from cooee.ports.cursors import Cursors
+from cooee.ports.device_keys import DeviceKeys
 from cooee.ports.devices import Devices
 from cooee.ports.groups import Groups
 from cooee.ports.media import Media
@@ -38,6 +39,8 @@ class Store(Protocol):
     def accounts(self) -> Accounts: ...
     @property
     def devices(self) -> Devices: ...
+    @property
+    def device_keys(self) -> DeviceKeys: ...
     @property
     def bots(self) -> Bots: ...
     @property
@@ -85,6 +88,7 @@ class Ports(NamedTuple):
 
     accounts: Accounts
     devices: Devices
+    device_keys: DeviceKeys
     bots: Bots
     webhooks: Webhooks
     contacts: Contacts
@@ -114,6 +118,7 @@ class Ports(NamedTuple):
         return cls(
             accounts=store.accounts,
             devices=store.devices,
+            device_keys=store.device_keys,
             bots=store.bots,
             webhooks=store.webhooks,
             contacts=store.contacts,

@@ -40,9 +40,9 @@ Password = Annotated[str, _text(1, 1024, "At most 1,024 characters; the shortest
 class ErrorObject(_Body, omit_defaults=True, frozen=True):
     """A refusal (§10).
 
-    ``missing``, ``extra``, ``rosterVersion`` and ``deviceListHash`` go with ``mismatched_devices`` (§15); ``deviceList``
-    with ``conflict`` of a device list: the one in force; ``used`` and ``allowed`` (bytes) with ``too_large`` of a file
-    (§18).
+    ``missing``, ``extra``, ``rosterVersion`` and ``deviceListHash`` go with ``mismatched_devices`` (§15),
+    ``deviceList`` with ``conflict`` of a device list: the one in force; ``used`` and ``allowed`` (bytes) with
+    ``too_large`` of a file (§18).
     """
 
     code: str

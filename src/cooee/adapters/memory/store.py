@@ -8,6 +8,7 @@ from cooee.adapters.memory.contacts import MemoryContacts
 from cooee.adapters.memory.conversations import Conversations
 from cooee.adapters.memory.credentials import MemoryCredentials
 from cooee.adapters.memory.cursors import MemoryCursors
+from cooee.adapters.memory.device_keys import MemoryDeviceKeys
 from cooee.adapters.memory.devices import MemoryDevices
 from cooee.adapters.memory.groups import MemoryGroups
 from cooee.adapters.memory.media import MemoryMedia
@@ -35,6 +36,7 @@ class MemoryStore:
         self.groups = MemoryGroups(conversations)
         self.accounts = MemoryAccounts(self._erase_owned)
         self.devices = MemoryDevices(self._forget_devices, self.accounts.is_erased)
+        self.device_keys = MemoryDeviceKeys(self.devices.is_there)
         self.bots = MemoryBots(self.accounts)
         self.webhooks = MemoryWebhooks(self.devices.is_there)
         self.contacts = MemoryContacts()
@@ -55,6 +57,7 @@ class MemoryStore:
         self.push_queue.forget_devices(gone)
         self.push_targets.forget_devices(gone)
         self.webhooks.forget_devices(gone)
+        self.device_keys.forget_devices(gone)
 
     async def _erase_owned(self, user_id: str) -> None:
         """Drop what is a deleted account's alone."""
@@ -64,3 +67,4 @@ class MemoryStore:
         self.preferences.forget_user(user_id)
         self.credentials.forget_user(user_id)
         self.push_queue.forget_user(user_id)
+        self.device_keys.forget_user(user_id)

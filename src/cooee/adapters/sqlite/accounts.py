@@ -33,6 +33,7 @@ _OWN_ROWS = (
     "DELETE FROM recovery_code WHERE user_id = ?",
     "DELETE FROM push_entry WHERE user_id = ?",
     "DELETE FROM incoming_hook WHERE bot_id = ?",
+    "DELETE FROM device_list WHERE user_id = ?",
 )
 """What is the user's alone, his devices excepted."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from cooee.adapters.sqlite.database import Database
+from cooee.adapters.sqlite.device_keys import forget_keys
 from cooee.adapters.sqlite.push_queue import forget_push_entries
 from cooee.adapters.sqlite.push_targets import forget_push_targets
 from cooee.adapters.sqlite.to_device import forget_to_device_queues
@@ -133,6 +134,7 @@ def _forget(connection: apsw.Connection, gone: Sequence[DeviceRef], forget_curso
         forget_push_entries(connection, gone)
         forget_push_targets(connection, gone)
         forget_webhooks(connection, gone)
+        forget_keys(connection, gone)
 
 
 def _row(device: Device) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from cooee.adapters.sqlite.contacts import SqliteContacts
 from cooee.adapters.sqlite.credentials import SqliteCredentials
 from cooee.adapters.sqlite.cursors import SqliteCursors
 from cooee.adapters.sqlite.database import Database, DatabaseSettings
+from cooee.adapters.sqlite.device_keys import SqliteDeviceKeys
 from cooee.adapters.sqlite.devices import SqliteDevices
 from cooee.adapters.sqlite.groups import SqliteGroups
 from cooee.adapters.sqlite.ledger import Ledger
@@ -57,6 +58,7 @@ class SqliteStore:
         self.retention = SqliteRetention(database, ledger, settings.retention, sweep_to_device)
         self.accounts = SqliteAccounts(database, self.cursors.forget_rows)
         self.devices = SqliteDevices(database, self.cursors.forget_rows)
+        self.device_keys = SqliteDeviceKeys(database)
         self.bots = SqliteBots(database)
         self.webhooks = SqliteWebhooks(database)
         self.contacts = SqliteContacts(database)
