@@ -6,18 +6,33 @@ nothing.
 **Store the new record before you send the message or show the plaintext.**
 """
 
+from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
 import msgspec
 
+from cooee.crypto import pqxdh, ratchet
+from cooee.crypto.errors import (
+    BadMessage,
+    CryptoError,
+    IdentityMismatch,
+    NoSession,
+    ReplayedFirstMessage,
+    TooFarAhead,
+    UnknownPreKey,
+)
 from cooee.crypto.keys import DhPublicKey, IdentityPrivateKey
 from cooee.crypto.prekeys import PreKeyBundle, PreKeys
 from cooee.crypto.primitives import Random
-from cooee.crypto.suite import Party, Suite
+from cooee.crypto.stored import Stored
+from cooee.crypto.suite import FirstMessage, MessageKind, Party, Route, Suite
 from cooee.domain.ids import DeviceRef
 
 MAX_ARCHIVED: Final = 40
 """Sessions kept beside the current one; the oldest is given up."""
+MAX_PLAINTEXT: Final = 60 * 1024
+"""Bytes. With all around it a message stays below `wire.MAX_BYTES`."""
+_REPLAY_LABEL: Final = b"cooee-v1 first message\x00"
 
 
 class Me(NamedTuple):
@@ -31,15 +46,41 @@ class Me(NamedTuple):
         return Party(self.ref, self.identity.public())
 
 
+class Pending(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the initiator repeats in each message until the first answer."""
+
+    signed_pre_key_id: int
+    one_time_pre_key_id: int | None
+    kem_key_id: int
+    kem_ciphertext: bytes
+
+
+class Session(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One session. ``base_key`` names it, the same on both sides."""
+
+    base_key: DhPublicKey
+    ratchet: ratchet.RatchetState
+    pending: Pending | None
+
+    def __repr__(self) -> str:
+        return "<Session>"
+
+
 class SessionRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """All sessions with one device. ``me`` and ``peer`` never change."""
 
     me: Party
     peer: Party
+    current: Session | None = None
+    archived: tuple[Session, ...] = ()
+    """Newest first."""
+
+    def __repr__(self) -> str:
+        return "<SessionRecord>"
 
     def dump(self) -> bytes:
         """Return it as bytes for a store at rest: secret."""
-        raise NotImplementedError
+        return STORED.dump(self)
 
     @classmethod
     def load(cls, data: bytes) -> Self:
@@ -48,22 +89,36 @@ class SessionRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
         Raises:
             BadState: these bytes are none.
         """
-        raise NotImplementedError
+        return STORED.load(cls, data)
 
     def can_encrypt(self) -> bool:
         """Tell whether there is a current session."""
-        raise NotImplementedError
+        return self.current is not None
 
     def is_answered(self) -> bool:
         """Tell whether the peer has shown that it has the current session: messages are short from then on."""
-        raise NotImplementedError
+        return self.current is not None and self.current.pending is None
+
+    def base_key(self) -> DhPublicKey | None:
+        """Return the key that names the current session, the same on both sides; None without one."""
+        return None if self.current is None else self.current.base_key
 
     def retired(self) -> Self:
         """Return the record without a current session: it is archived, still decrypts, and `start` must be called.
 
         For what makes a session doubtful: a restored backup, messages that do not decrypt.
         """
-        raise NotImplementedError
+        return self._with(None, self._sessions())
+
+    def _sessions(self) -> tuple[Session, ...]:
+        return self.archived if self.current is None else (self.current, *self.archived)
+
+    def _with(self, current: Session | None, archived: tuple[Session, ...]) -> Self:
+        return type(self)(self.me, self.peer, current, archived[:MAX_ARCHIVED])
+
+
+STORED: Final = Stored(version=1)
+"""How records are stored; a later version adds its migrations here."""
 
 
 class Decrypted(NamedTuple):
@@ -94,7 +149,14 @@ def start(
         IdentityMismatch: the record is of other identities.
         BadKey: a key gives a zero result.
     """
-    raise NotImplementedError
+    if record is None:
+        record = SessionRecord(me.party(), Party(peer, bundle.identity))
+    _check_parties(record, me, Party(peer, bundle.identity))
+    agreed = pqxdh.initiate(suite, me.identity, bundle, random)
+    state = ratchet.initiate(suite, agreed.root, bundle.signed_pre_key, random)
+    one_time_id = None if bundle.one_time_pre_key is None else bundle.one_time_pre_key_id
+    pending = Pending(bundle.signed_pre_key_id, one_time_id, bundle.kem_key_id, agreed.kem_ciphertext)
+    return record._with(Session(agreed.base_key, state, pending), record._sessions())  # noqa: SLF001
 
 
 def encrypt(suite: Suite, record: SessionRecord, plaintext: bytes, random: Random) -> tuple[SessionRecord, bytes]:
@@ -106,7 +168,27 @@ def encrypt(suite: Suite, record: SessionRecord, plaintext: bytes, random: Rando
         NoSession: there is no current session.
         BadMessage: the message would be longer than 64 KiB.
     """
-    raise NotImplementedError
+    current = record.current
+    if current is None:
+        raise NoSession("there is no current session")
+    if len(plaintext) > MAX_PLAINTEXT:
+        raise BadMessage("a message is too long")
+    pending = current.pending
+    route = Route(record.me, record.peer, first=pending is not None)
+    state, message = ratchet.encrypt(suite, current.ratchet, route, plaintext, random)
+    if pending is not None:
+        message = suite.framing.encode_first(
+            FirstMessage(
+                record.me.identity,
+                current.base_key,
+                pending.signed_pre_key_id,
+                pending.one_time_pre_key_id,
+                pending.kem_key_id,
+                pending.kem_ciphertext,
+                message,
+            )
+        )
+    return SessionRecord(record.me, record.peer, Session(current.base_key, state, pending), record.archived), message
 
 
 def decrypt(
@@ -124,9 +206,82 @@ def decrypt(
         IdentityMismatch: the first message, or the record, is of another identity than ``peer`` or ``me``.
         UnknownPreKey: a first message names keys that are not there.
     """
-    raise NotImplementedError
+    if record is not None:
+        _check_parties(record, me, peer)
+    if suite.framing.kind(message) is MessageKind.FIRST:
+        return _decrypt_first(suite, me, peer, record, message, prekeys)
+    if record is None:
+        raise NoSession("there is no session")
+    return _decrypt_next(suite, record, message)
 
 
-def base_key_of(record: SessionRecord) -> DhPublicKey | None:
-    """Return the key that names the current session, the same on both sides; None without one."""
-    raise NotImplementedError
+def _check_parties(record: SessionRecord, me: Me, peer: Party) -> None:
+    if record.me != me.party() or record.peer != peer:
+        raise IdentityMismatch("a session is between others")
+
+
+def _decrypt_next(suite: Suite, record: SessionRecord, message: bytes) -> Decrypted:
+    route = Route(record.peer, record.me)
+    parsed = ratchet.parse(suite, route, message)
+    sessions = record._sessions()  # noqa: SLF001
+    for session in sessions:
+        if ratchet.knows(session.ratchet, parsed.header):
+            return _opened(suite, record, session, route, parsed)
+    too_far = False
+    for session in sessions:
+        try:
+            return _opened(suite, record, session, route, parsed)
+        except TooFarAhead:
+            too_far = True
+        except CryptoError:
+            continue
+    if too_far:
+        raise TooFarAhead("a message skips too many")
+    raise NoSession("no session decrypts this")
+
+
+def _decrypt_first(
+    suite: Suite, me: Me, peer: Party, record: SessionRecord | None, message: bytes, prekeys: PreKeys
+) -> Decrypted:
+    first = suite.framing.decode_first(message)
+    if first.identity != peer.identity:
+        raise IdentityMismatch("a first message is of another identity")
+    if record is None:
+        record = SessionRecord(me.party(), peer)
+    route = Route(peer, record.me, first=True)
+    parsed = ratchet.parse(suite, route, first.message)
+    for session in record._sessions():  # noqa: SLF001
+        if session.base_key == first.base_key:
+            return _opened(suite, record, session, route, parsed)
+    signed = prekeys.signed_pre_key(first.signed_pre_key_id)
+    kem = prekeys.kem_key(first.kem_key_id)
+    one_time_id = first.one_time_pre_key_id
+    one_time = None if one_time_id is None else prekeys.one_time_pre_key(one_time_id)
+    if signed is None or kem is None or (one_time is None and one_time_id is not None):
+        raise UnknownPreKey("a first message names a key that is not there")
+    tag = _replay_tag(first) if kem.last_resort else None
+    if tag is not None and prekeys.was_seen(tag):
+        raise ReplayedFirstMessage("a first message was seen before")
+    root = pqxdh.respond(suite, me.identity, first, signed, one_time, kem.private)
+    session = Session(first.base_key, ratchet.respond(root, signed), None)
+    opened = _opened(suite, record, session, route, parsed)
+    return opened._replace(
+        new_session=True,
+        used_one_time_pre_key=one_time_id,
+        used_kem_key=None if kem.last_resort else kem.key_id,
+        replay_tag=tag,
+        last_resort_id=kem.key_id if kem.last_resort else None,
+    )
+
+
+def _replay_tag(first: FirstMessage) -> bytes:
+    """Name the agreement that a first message asks for: the same one again gives the same tag."""
+    ids = first.kem_key_id.to_bytes(8) + first.signed_pre_key_id.to_bytes(8)
+    return sha256(_REPLAY_LABEL + ids + bytes(first.base_key)).digest()
+
+
+def _opened(suite: Suite, record: SessionRecord, session: Session, route: Route, parsed: ratchet.Parsed) -> Decrypted:
+    """Decrypt in this session and make it the current one; it is answered now."""
+    state, plaintext = ratchet.decrypt(suite, session.ratchet, route, parsed)
+    others = tuple(other for other in record._sessions() if other is not session)  # noqa: SLF001
+    return Decrypted(record._with(Session(session.base_key, state, None), others), plaintext)  # noqa: SLF001

@@ -19,9 +19,6 @@ NO_MIGRATIONS: Final[Mapping[int, Migration]] = MappingProxyType({})
 def _to_plain(value: object) -> object:
     if isinstance(value, Key):
         return bytes(value)
-    dump = getattr(value, "__octets__", None)
-    if dump is not None:
-        return dump()
     raise TypeError("this is nothing to store")
 
 

@@ -85,7 +85,7 @@ class Framing(Protocol):
     def associated_data(self, route: Route) -> bytes:
         """Return what is put before a ratchet message's bytes when its MAC is computed.
 
-        ``route.first`` is always False here: one value per direction of a session.
+        To be one value per direction of a session, whatever ``route.first``.
         """
         ...
 
