@@ -93,6 +93,47 @@ class ToDevice(msgspec.Struct, frozen=True, gc=False):
     content: str
 
 
+class MessageUpdated(msgspec.Struct, frozen=True, gc=False):
+    """A message that was told before is another now: readable at last, edited, reacted to, or gone (expired)."""
+
+    message: Message
+
+
+class KeyChanged(msgspec.Struct, frozen=True, gc=False):
+    """A user has another account key than before: he began anew, or somebody stands between.
+
+    ``verified``: his former key was verified; nothing is sent to him until `Client.accept_key`.
+    """
+
+    user_id: str
+    verified: bool
+
+
+class EncryptionChanged(msgspec.Struct, frozen=True, gc=False):
+    """A conversation is written in another way from here on; ``by`` said so."""
+
+    conversation_id: str
+    mode: Literal["plain", "encrypted"]
+    by: str
+
+
+class DeviceLinked(msgspec.Struct, frozen=True, gc=False):
+    """A device of the own account was linked: this one, or another."""
+
+    device_id: str
+
+
+class SetupProgress(msgspec.Struct, frozen=True, gc=False):
+    """How far it is with getting ready to write to a conversation: devices done, of all that take part.
+
+    Of the archive that a newly linked device gets, ``conversation_id`` is empty, and it is about bytes.
+    """
+
+    conversation_id: str
+    done: int
+    total: int
+
+
 Event = (
     Message
     | MessageDeleted
@@ -104,4 +145,9 @@ Event = (
     | AccountUpdated
     | MediaUpdated
     | ToDevice
+    | MessageUpdated
+    | KeyChanged
+    | EncryptionChanged
+    | DeviceLinked
+    | SetupProgress
 )

@@ -7,9 +7,19 @@ from typing import Any, Literal
 import msgspec
 
 from cooee.domain.ids import DeviceRef
-from cooee.domain.message import CONTENT_DELETED, CONTENT_SYSTEM, CONTENT_TEXT, MEDIA_TYPES, UNCOUNTED_TYPES
+from cooee.domain.message import (
+    CONTENT_DELETED,
+    CONTENT_ENCRYPTED,
+    CONTENT_SYSTEM,
+    CONTENT_TEXT,
+    MEDIA_TYPES,
+    UNCOUNTED_TYPES,
+)
 from cooee.domain.receipt import Watermark
 from cooee.protocol import frames
+
+CONTENT_CONTROL = "control"
+"""The content type of what an encrypted message says of others or of the conversation; never on the wire."""
 
 TickStatus = Literal["sent", "delivered", "read", "failed"]
 
@@ -17,7 +27,8 @@ TickStatus = Literal["sent", "delivered", "read", "failed"]
 class Media(msgspec.Struct, frozen=True, rename="camel", gc=False):
     """A file in a message (§18): what its sender says of it, and what the server found out.
 
-    ``size`` in bytes; ``waveform`` in base64url without padding. ``thumbnail``: the server has told that there is one.
+    ``size`` in bytes; ``waveform`` in base64url without padding. ``thumbnail``: there is one, at the server, or of an
+    encrypted file in ``picture``, a JPEG in base64url. ``key`` and ``digest`` open an encrypted file; they are secret.
     """
 
     media_key: str
@@ -31,12 +42,25 @@ class Media(msgspec.Struct, frozen=True, rename="camel", gc=False):
     blurhash: str | None = None
     waveform: str | None = None
     thumbnail: bool = False
+    picture: str = ""
+    key: str = ""
+    digest: str = ""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the file is encrypted end to end."""
+        return bool(self.key)
+
+    def __repr__(self) -> str:
+        return f"Media({self.media_key}, {self.mime_type}, {self.size})"
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
     """A numbered message (PROTOCOL.md §4). ``content`` is decoded JSON: a string for text, an object otherwise.
 
-    ``encrypted``: it came end-to-end encrypted. ``problem``: why it cannot be read yet; empty when it can be.
+    ``encrypted``: it came end-to-end encrypted. ``problem``: why it cannot be read (yet); empty when it can be. What is
+    said of other messages (reactions, edits, deletions) and of the conversation (the timer) has the content type
+    ``control`` and its body as content; it is `hidden`, but for the timer.
     ``edited``: its sender changed its text since. ``reactions``: emoji by userId. ``expires_at``: when it is deleted
     here by itself, in ms since the Unix epoch; 0 for never.
     """
@@ -88,6 +112,19 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return ""
 
     @property
+    def control(self) -> str:
+        """What kind of control it is: ``reaction``, ``edit``, ``delete``, ``timer``; empty for a message to be read."""
+        if self.content_type == CONTENT_CONTROL and isinstance(self.content, dict):
+            kind = self.content.get("kind")
+            return kind if isinstance(kind, str) else ""
+        return ""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is not to be shown itself: what it does shows in another message."""
+        return self.content_type == CONTENT_CONTROL and self.control != "timer"
+
+    @property
     def deleted(self) -> bool:
         """Whether the message was deleted for everyone."""
         return self.content_type == CONTENT_DELETED
@@ -95,11 +132,14 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     @property
     def counts_as_unread(self) -> bool:
         """Whether the message may stand in somebody's unread count (§7)."""
-        return not self.silent and self.content_type not in UNCOUNTED_TYPES
+        return not self.silent and self.content_type not in UNCOUNTED_TYPES and self.content_type != CONTENT_CONTROL
 
     def sent_by(self, device: DeviceRef) -> bool:
         """Whether ``device`` itself sent the message, and no other device of the account."""
         return self.sender_id == device.user_id and self.sender_device_id == device.device_id
+
+    def __repr__(self) -> str:
+        return f"Message({self.conversation_id} {self.sequence_number}, {self.content_type} of {self.sender_id})"
 
 
 def media_of(content_type: str, content: Any) -> Media | None:
@@ -136,11 +176,32 @@ def message_of(frame: frames.MessageFrame) -> Message:
     )
 
 
+class Sealed(msgspec.Struct, frozen=True, gc=False):
+    """An encrypted message: its key K and content are made once; who it is for may change until it is sent.
+
+    ``key`` and ``content`` in base64url. Direct chats have ``envelopes``, groups the other three. ``ready``: it may be
+    sent as it is; else it is to be sealed again, with the same key and content.
+    """
+
+    key: str
+    content: str
+    envelopes: tuple[frames.WireEnvelope, ...] = ()
+    group_envelope: str | None = None
+    roster_version: int | None = None
+    device_list_hash: str | None = None
+    ready: bool = True
+
+    def __repr__(self) -> str:
+        return f"Sealed(ready={self.ready})"
+
+
 class Pending(msgspec.Struct, frozen=True, gc=False):
     """A message in the outbox: kept until its number is known.
 
     ``order`` is the order of writing; ``device_id`` names the device that may send it: the key of deduplication holds
     it, so no other device may. ``status`` is ``pending`` or ``failed``; then ``code`` and ``reason`` say why.
+    ``body``: the JSON of `protocol.body` that is sent encrypted, empty for a plain message; ``content_type`` and
+    ``content`` say what it is here. ``sealed``: its encrypted form, once there is one. ``media_keys``: its files.
     """
 
     client_message_id: str
@@ -157,6 +218,20 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     status: Literal["pending", "failed"] = "pending"
     code: str = ""
     reason: str = ""
+    body: str = ""
+    sealed: Sealed | None = None
+    media_keys: tuple[str, ...] = ()
+    expires_in: int = 0
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it is sent end-to-end encrypted."""
+        return bool(self.body)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be sent as it is."""
+        return not self.body or (self.sealed is not None and self.sealed.ready)
 
     @property
     def text(self) -> str:
@@ -172,7 +247,21 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
         return media_of(self.content_type, self.content)
 
     def frame(self) -> frames.Send:
-        """Return the ``send`` frame; every re-send is the same."""
+        """Return the ``send`` frame; every re-send of a plain message is the same. Call when `ready`."""
+        if self.sealed is not None:
+            return frames.Send(
+                self.client_message_id,
+                CONTENT_ENCRYPTED,
+                msgspec.Raw(msgspec.json.encode(self.sealed.content)),
+                self.conversation_id,
+                notification_preview=self.preview,
+                silent=self.silent,
+                envelopes=self.sealed.envelopes,
+                group_envelope=self.sealed.group_envelope,
+                roster_version=self.sealed.roster_version,
+                device_list_hash=self.sealed.device_list_hash,
+                media_keys=self.media_keys,
+            )
         return frames.Send(
             self.client_message_id,
             self.content_type,
@@ -199,7 +288,13 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
             self.reply_to,
             self.mentions,
             self.silent,
+            media_keys=self.media_keys,
+            encrypted=self.encrypted,
+            expires_at=timestamp + self.expires_in if self.expires_in else 0,
         )
+
+    def __repr__(self) -> str:
+        return f"Pending({self.client_message_id} to {self.conversation_id}, {self.content_type}, {self.status})"
 
 
 class ConversationView(msgspec.Struct, frozen=True):
