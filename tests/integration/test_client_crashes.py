@@ -10,6 +10,7 @@ import pytest
 
 from cooee.client import Api, Client, load_account, log_in
 from cooee.client.store import Store
+from cooee.client.store_key import open_key
 from cooee.domain.ids import direct_conversation_id
 from cooee.protocol.frames import MessageFrame
 from tests.integration.harness import ROOT, ServerProcess
@@ -111,7 +112,7 @@ async def nothing_is_acknowledged_that_is_not_held(store: Path, user: str, peer:
     """Own messages count as held from their append; what others sent is acknowledged only when it is stored here."""
     account = load_account(store)
     assert account is not None
-    opened = Store(store)
+    opened = Store(store, open_key(store))
     try:
         held = {found.sequence_number for found in opened.search("", None, 1000)}
         async with Api(account.url, account.token) as api:

@@ -9,6 +9,7 @@ import pytest
 
 from cooee.client import Api, load_account, log_in
 from cooee.client.store import Store
+from cooee.client.store_key import open_key
 from cooee.domain.ids import direct_conversation_id
 from tests.integration.harness import ROOT, ServerProcess
 from tests.integration.people import PASSWORD, WAIT_S, House, new_user
@@ -63,7 +64,7 @@ async def test_a_client_killed_in_an_upload_sends_its_message_once(
         while not (await api.history(chat)).messages:  # noqa: ASYNC110  # over HTTP
             await asyncio.sleep(0.05)
     await kill(process)
-    store = Store(tmp_path / alice)
+    store = Store(tmp_path / alice, open_key(tmp_path / alice))
     assert not store.uploads()
     store.close()
     async with House(tmp_path) as house:

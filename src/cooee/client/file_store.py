@@ -1,12 +1,12 @@
 """The part of the local store about files: messages whose file is not uploaded yet, and what is known of files."""
 
-import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
 import msgspec
 
+from cooee.client.database import Connection
 from cooee.client.files import FileEntry
 from cooee.client.model import Message, Pending
 from cooee.domain.message import MEDIA_TYPES
@@ -21,10 +21,10 @@ _NOT_CONTENT = frozenset({"type", "conversationId", "mediaKey"})
 class FileStore(ABC):
     """The tables ``uploads`` and ``media``. Synchronous, as all of the store."""
 
-    _db: sqlite3.Connection
+    _db: Connection
 
     @abstractmethod
-    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+    def _transaction(self) -> AbstractContextManager[Connection]:
         """Return a transaction; durable when it ends. Raises StoreUnusable."""
 
     def uploads(self) -> Sequence[FileEntry]:

@@ -19,19 +19,25 @@ from cooee.client.login import adopt_token, check_owner, log_in_with
 from cooee.client.model import Account
 from cooee.client.sending import Sending
 from cooee.client.store import Store
+from cooee.client.store_key import open_key
 from cooee.client.uploading import Uploading
 
 _CLOSE_S = 3.0
 
 
 class Credentials(NamedTuple):
-    """Who wants in, and how the device is called."""
+    """Who wants in, how the device is called, and what opens its store (see `store_key.open_key`)."""
 
     user: str | None
     password: str | None
     token: str | None
     device_name: str | None
     device_type: str
+    passphrase: str | None = None
+    store_key: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.user})"
 
 
 class Opened(NamedTuple):
@@ -61,7 +67,7 @@ async def opened(
     """Open the store in ``folder``, log in if need be, and close everything in the end.
 
     Raises:
-        StoreLocked, StoreMismatch, StoreUnusable: the store cannot be used.
+        StoreLocked, StoreMismatch, StoreUnusable, StoreKeyError: the store cannot be used.
         NotLoggedIn, ServerError, ConnectionFailed: there is no account in the store, and the log-in failed.
     """
     make_folder(folder)
@@ -70,7 +76,10 @@ async def opened(
         async with new_http_session(ca_file) as http:
             api = Api(url, http_session=http)
             account = await _account(api, folder, credentials)
-            ledger = await Ledger.open(await asyncio.to_thread(Store, folder), account.me)
+            key = await asyncio.to_thread(
+                open_key, folder, passphrase=credentials.passphrase, store_key=credentials.store_key
+            )
+            ledger = await Ledger.open(await asyncio.to_thread(Store, folder, key), account.me)
             try:
                 live = Live(ledger.state, follow=follow, acknowledge_to_device=acknowledge)
                 sending = Sending(ledger, live, wake)

@@ -1,4 +1,7 @@
-"""The tables of the local store. A step is never changed once it is released; a new one is added behind it."""
+"""The tables of the local store. A step is never changed once it is released; a new one is added behind it.
+
+The steps use one function that SQLite does not have: `FOLD`, which `cooee.client.folding` is.
+"""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -55,6 +58,90 @@ MIGRATIONS: tuple[str, ...] = (
 
     -- What the server found out about files, as `media` frames told it.
     CREATE TABLE media (media_key TEXT PRIMARY KEY, details TEXT NOT NULL) WITHOUT ROWID;
+    """,
+    """
+    -- The messages again, with a number for the full-text index. `text` is folded, and there to be searched only.
+    -- `expires_at`: ms since the Unix epoch, 0 for never.
+    ALTER TABLE messages RENAME TO former_messages;
+    CREATE TABLE messages (
+        row INTEGER PRIMARY KEY,
+        conversation_id TEXT NOT NULL,
+        sequence_number INTEGER NOT NULL,
+        message_id TEXT NOT NULL,
+        sender_id TEXT NOT NULL,
+        sender_device_id TEXT NOT NULL,
+        client_message_id TEXT NOT NULL,
+        timestamp INTEGER NOT NULL,
+        counted INTEGER NOT NULL,
+        content_type TEXT NOT NULL,
+        expires_at INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        message TEXT NOT NULL,
+        UNIQUE (conversation_id, sequence_number)
+    );
+
+    -- Any part of a text of at least three characters. Texts stand in `messages` alone, and triggers keep step.
+    CREATE VIRTUAL TABLE texts USING fts5(
+        text, content='messages', content_rowid='row', columnsize=0, tokenize='trigram case_sensitive 1'
+    );
+    -- What is deleted is taken out of the index at once, not only marked.
+    INSERT INTO texts (texts, rank) VALUES ('secure-delete', 1);
+    CREATE TRIGGER text_added AFTER INSERT ON messages WHEN new.text != '' BEGIN
+        INSERT INTO texts (rowid, text) VALUES (new.row, new.text);
+    END;
+    CREATE TRIGGER text_removed AFTER DELETE ON messages WHEN old.text != '' BEGIN
+        INSERT INTO texts (texts, rowid, text) VALUES ('delete', old.row, old.text);
+    END;
+    CREATE TRIGGER text_changed AFTER UPDATE OF text ON messages WHEN old.text != new.text BEGIN
+        INSERT INTO texts (texts, rowid, text) SELECT 'delete', old.row, old.text WHERE old.text != '';
+        INSERT INTO texts (rowid, text) SELECT new.row, new.text WHERE new.text != '';
+    END;
+
+    INSERT INTO messages SELECT NULL, conversation_id, sequence_number, json_extract(message, '$.message_id'),
+        sender_id, sender_device_id, client_message_id, timestamp, counted, content_type, 0, fold(text), message
+        FROM former_messages ORDER BY timestamp;
+    DROP TABLE former_messages;
+    CREATE INDEX messages_counted ON messages (conversation_id, sequence_number) WHERE counted = 1;
+    CREATE INDEX messages_own ON messages (client_message_id);
+    CREATE INDEX messages_by_id ON messages (message_id);
+    CREATE INDEX messages_unreadable ON messages (conversation_id, sequence_number) WHERE content_type = 'encrypted';
+    CREATE INDEX messages_expiring ON messages (expires_at) WHERE expires_at > 0;
+
+    -- State of end-to-end encryption: sessions, pre-keys, sender keys, device lists, as `client.e2ee` writes them.
+    CREATE TABLE records (
+        kind TEXT NOT NULL, id TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, id)
+    ) WITHOUT ROWID;
+
+    -- Under which each encrypted message can be read again. Without its key a message is deleted for good.
+    CREATE TABLE message_keys (
+        conversation_id TEXT NOT NULL,
+        sender_id TEXT NOT NULL,
+        sender_device_id TEXT NOT NULL,
+        client_message_id TEXT NOT NULL,
+        sequence_number INTEGER NOT NULL,
+        key BLOB NOT NULL,
+        PRIMARY KEY (conversation_id, sender_id, sender_device_id, client_message_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX message_keys_by_number ON message_keys (conversation_id, sequence_number);
+
+    -- What was said of a message (`target`, a messageId), whether that is held or not; the newest by its number counts.
+    -- `emoji`: empty when taken back. `text`: NULL when the target is deleted.
+    CREATE TABLE reactions (
+        conversation_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        sequence_number INTEGER NOT NULL,
+        emoji TEXT NOT NULL,
+        PRIMARY KEY (conversation_id, target, user_id)
+    ) WITHOUT ROWID;
+    CREATE TABLE edits (
+        conversation_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        user_id TEXT NOT NULL,
+        sequence_number INTEGER NOT NULL,
+        text TEXT,
+        PRIMARY KEY (conversation_id, target, user_id)
+    ) WITHOUT ROWID;
     """,
 )
 

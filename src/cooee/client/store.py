@@ -1,30 +1,29 @@
-"""The local store: one SQLite file, one writer. What it has committed survives ``kill -9`` and a power cut.
+"""The local store: one encrypted SQLite file, one writer. What it has committed survives ``kill -9`` and a power cut.
 
-Synchronous; the client calls it from one thread of its own. What an application is told, and what the server is told to
-be received, has been committed here before.
+What the encryption protects, and what not, says `database`; where the key is, `store_key`. Synchronous; the client
+calls it from one thread of its own. What an application is told, and what the server is told to be received, has been
+committed here before.
 """
 
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from cooee.client.database import DATABASE_NAME, Connection, Error, connect, encrypt_former
 from cooee.client.errors import StoreUnusable
-from cooee.client.file_store import FileStore
+from cooee.client.folding import fold
+from cooee.client.key_wrap import StoreKey
+from cooee.client.message_store import MessageStore
 from cooee.client.model import HistoryPage, Message, Pending
 from cooee.client.schema import APPLICATION_ID, MIGRATIONS
 from cooee.client.state import UNREAD_CAP, ConversationState, State
 from cooee.client.timeline import EARLY_LIMIT, single
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
-from cooee.domain.message import CONTENT_DELETED
 from cooee.domain.receipt import Watermark
-
-DATABASE_NAME = "store.db"
 
 
 class _Members(msgspec.Struct):
@@ -40,39 +39,33 @@ _decode_members = msgspec.json.Decoder(_Members).decode
 _decode_message = msgspec.json.Decoder(Message).decode
 _decode_pending = msgspec.json.Decoder(Pending).decode
 
-_UPSERT_MESSAGE = """
-    INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (conversation_id, sequence_number) DO UPDATE SET
-        sender_id = excluded.sender_id, sender_device_id = excluded.sender_device_id,
-        client_message_id = excluded.client_message_id, timestamp = excluded.timestamp, counted = excluded.counted,
-        content_type = excluded.content_type, text = excluded.text, message = excluded.message
-    WHERE messages.content_type != 'deleted' OR excluded.content_type = 'deleted'
-"""
 
+class Store(MessageStore):
+    """Conversations, messages, outbox, files, keys and sync token of one device, in ``folder``, under ``key``."""
 
-class Store(FileStore):
-    """Conversations, messages, outbox, files and sync token of one device, in ``folder``."""
-
-    def __init__(self, folder: Path) -> None:
-        """Open the store, and create or migrate it.
+    def __init__(self, folder: Path, key: StoreKey) -> None:
+        """Open the store, and create or migrate it; one of an earlier version, in the clear, is encrypted first.
 
         Raises:
-            StoreUnusable: it is damaged, no store, of a newer version, or cannot be written.
+            StoreUnusable: it is damaged, no store of this key, of a newer version, or cannot be written.
         """
         self.path = folder / DATABASE_NAME
+        encrypt_former(folder, key)
         try:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5)
-        except (OSError, sqlite3.Error) as problem:
+            self._db = connect(self.path, key)
+        except (OSError, Error) as problem:
             raise StoreUnusable(f"{self.path} cannot be opened: {problem}") from None
         try:
+            self._db.create_function("fold", 1, fold)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._migrate()
-        except sqlite3.Error as problem:
+        except Error as problem:
             self._db.close()
             raise StoreUnusable(
-                f"{self.path} is damaged or no store of this program ({problem}); move it away and log in again"
+                f"{self.path} is damaged, of another key, or no store of this program ({problem});"
+                " move it away and log in again"
             ) from None
         except StoreUnusable:
             self._db.close()
@@ -95,12 +88,12 @@ class Store(FileStore):
         self._db.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self) -> Iterator[Connection]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
             self._db.execute("COMMIT")
-        except sqlite3.Error as problem:
+        except Error as problem:
             self._roll_back()
             raise StoreUnusable(f"{self.path} cannot be written: {problem}; free some space and try again") from None
         except BaseException:
@@ -121,15 +114,32 @@ class Store(FileStore):
         ]
         entries = self._db.execute('SELECT "order", entry FROM outbox ORDER BY "order"')
         pending = [msgspec.structs.replace(_decode_pending(entry), order=order) for order, entry in entries]
-        token = self._db.execute("SELECT value FROM facts WHERE name = 'sync_token'").fetchone()
-        return State(me, conversations, pending, token[0] if token else None)
+        state = State(me, conversations, pending, self._fact("sync_token"))
+        state.to_device = int(self._fact("to_device") or 0)
+        return state
 
     def _belong_to(self, me: DeviceRef) -> None:
-        former = self._db.execute("SELECT value FROM facts WHERE name = 'device_id'").fetchone()
-        if former is None or former[0] != me.device_id:
+        if self._fact("device_id") != me.device_id:
             with self._transaction() as db:
-                db.execute("DELETE FROM facts WHERE name = 'sync_token'")
-                db.execute("INSERT OR REPLACE INTO facts VALUES ('device_id', ?)", (me.device_id,))
+                db.execute("DELETE FROM facts WHERE name IN ('sync_token', 'to_device')")
+                self._put_fact("device_id", me.device_id)
+
+    def _fact(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def _put_fact(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    @property
+    def restored(self) -> bool:
+        """Whether the store came out of a backup, and nobody has made new sessions and keys since."""
+        return self._fact("restored") is not None
+
+    def settle_restored(self) -> None:
+        """Note that new sessions and keys were made since the restore; durable when it returns."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM facts WHERE name = 'restored'")
 
     def _conversation(self, state: str, members: str) -> ConversationState:
         conversation = _decode_state(state)
@@ -150,7 +160,11 @@ class Store(FileStore):
         """
         me = turn.state.me.user_id
         with self._transaction() as db:
-            db.executemany(_UPSERT_MESSAGE, (_row(message, me) for message in turn.messages.values()))
+            self._put_records(turn.records)
+            self._put_messages(turn.messages.values(), me)
+            self._put_keys(turn.message_keys)
+            self._put_reactions(turn.reactions)
+            self._put_edits(turn.edits, me)
             self._put_seen(turn.seen.values())
             for conversation_id, number in turn.erased:
                 self._erase(conversation_id, number)
@@ -162,7 +176,9 @@ class Store(FileStore):
                 [(_encode(entry).decode(), key) for key, entry in turn.failed.items()],
             )
             if turn.sync_token is not None:
-                db.execute("INSERT OR REPLACE INTO facts VALUES ('sync_token', ?)", (turn.sync_token,))
+                self._put_fact("sync_token", turn.sync_token)
+            if turn.keeps_to_device:
+                self._put_fact("to_device", str(turn.to_device))
 
     def _put_conversation(self, after: ConversationState, before: ConversationState | None) -> None:
         state = _encode(msgspec.structs.replace(after, early=(), roster=None, marks={})).decode()
@@ -179,26 +195,6 @@ class Store(FileStore):
             "INSERT OR REPLACE INTO conversations VALUES (?, ?, ?, ?)",
             (after.conversation_id, after.last_activity, state, members),
         )
-
-    def _erase(self, conversation_id: str, number: int) -> None:
-        row = self._db.execute(
-            "SELECT message FROM messages WHERE conversation_id = ? AND sequence_number = ?", (conversation_id, number)
-        ).fetchone()
-        erased = Message(conversation_id, number, "", "", "", "", 0, CONTENT_DELETED)
-        if row is not None:
-            former = _decode_message(row[0])
-            self._forget_seen(former)
-            erased = Message(
-                conversation_id,
-                number,
-                former.message_id,
-                former.sender_id,
-                former.sender_device_id,
-                former.client_message_id,
-                former.timestamp,
-                CONTENT_DELETED,
-            )
-        self._db.execute(_UPSERT_MESSAGE, _row(erased, ""))
 
     # --- outbox
 
@@ -228,24 +224,6 @@ class Store(FileStore):
 
     # --- reading
 
-    def _message(self, row: str) -> Message:
-        return self._with_details(_decode_message(row))
-
-    def find_sent(self, client_message_id: str) -> Message | None:
-        """Return an own message by its client message id, or None."""
-        row = self._db.execute(
-            "SELECT message FROM messages WHERE client_message_id = ?", (client_message_id,)
-        ).fetchone()
-        return self._message(row[0]) if row else None
-
-    def last_message(self, conversation_id: str) -> Message | None:
-        """Return the newest message held, or None."""
-        row = self._db.execute(
-            "SELECT message FROM messages WHERE conversation_id = ? ORDER BY sequence_number DESC LIMIT 1",
-            (conversation_id,),
-        ).fetchone()
-        return self._message(row[0]) if row else None
-
     def unread(self, conversation: ConversationState) -> int:
         """Derive the unread count, at most 999: counted here, and by the server for what is not held here."""
         counted, read = conversation.counted, conversation.read
@@ -265,16 +243,6 @@ class Store(FileStore):
             (conversation.conversation_id, after, conversation.position, UNREAD_CAP),
         ).fetchone()
         return int(row[0])
-
-    def search(self, text: str, conversation_id: str | None, limit: int) -> list[Message]:
-        """Return the newest held messages whose text contains ``text``, ignoring ASCII case."""
-        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        where, values = ("AND conversation_id = ? ", [conversation_id]) if conversation_id else ("", [])
-        rows = self._db.execute(
-            f"SELECT message FROM messages WHERE text LIKE ? ESCAPE '\\' {where}ORDER BY timestamp DESC LIMIT ?",  # noqa: S608  # a clause of ours
-            [f"%{escaped}%", *values, limit],
-        )
-        return [self._message(row[0]) for row in rows]
 
     # --- history
 
@@ -297,7 +265,7 @@ class Store(FileStore):
         return HistoryPage(messages, bottom <= 1 and all_shown, from_server=False), bottom
 
     def _covered(self, conversation: ConversationState) -> list[tuple[int, int]]:
-        rows = self._db.execute(
+        rows: list[tuple[int, int]] = self._db.execute(
             "SELECT first, through FROM ranges WHERE conversation_id = ?", (conversation.conversation_id,)
         ).fetchall()
         if conversation.learned and conversation.position > conversation.start:
@@ -309,7 +277,7 @@ class Store(FileStore):
     ) -> None:
         """Store a page of history, complete from ``first`` to ``through``; what was deleted since stays deleted."""
         with self._transaction() as db:
-            db.executemany(_UPSERT_MESSAGE, (_row(message, me.user_id) for message in messages))
+            self._put_messages(messages, me.user_id)
             if first > through:
                 return
             touching = db.execute(
@@ -326,18 +294,3 @@ class Store(FileStore):
 
 def _keys(conversation_id: str, rows: Sequence[Sequence[int]]) -> list[tuple[str, int]]:
     return [(conversation_id, row[0]) for row in rows]
-
-
-def _row(message: Message, me: str) -> tuple[Any, ...]:
-    return (
-        message.conversation_id,
-        message.sequence_number,
-        message.sender_id,
-        message.sender_device_id,
-        message.client_message_id,
-        message.timestamp,
-        message.counts_as_unread and message.sender_id != me,
-        message.content_type,
-        message.text,
-        _encode(message).decode(),
-    )

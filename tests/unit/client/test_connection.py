@@ -19,6 +19,7 @@ from cooee.client.store import Store
 from cooee.client.transport import ABNORMAL, TransportRefused, TransportUnreachable
 from cooee.protocol import frames
 from tests.fakes.client_frames import CHAT, ME, ack, page, pending, said, welcome
+from tests.fakes.client_store import STORE_KEY
 from tests.fakes.wire import Plan, Wire, greet
 
 
@@ -56,7 +57,7 @@ class Scene:
 async def scene(
     tmp_path: Path, *wires: Wire, choice: TransportChoice = "auto", plan: Plan | None = None, **options: Any
 ) -> AsyncIterator[Scene]:
-    ledger = await Ledger.open(Store(tmp_path), ME)
+    ledger = await Ledger.open(Store(tmp_path, STORE_KEY), ME)
     live = Live(ledger.state)
     plan = plan or Plan(wires)
     opening = Opening(ledger, plan, "test/0", choice)

@@ -17,6 +17,7 @@ from cooee.client.state import State
 from cooee.client.store import Store
 from cooee.protocol import frames
 from tests.fakes.client_frames import CHAT, ME, raw, said, take, told
+from tests.fakes.client_store import STORE_KEY
 from tests.unit.client.media_server import KEY, entry_of
 
 CONTENT = {"mediaKey": KEY, "mimeType": "image/png", "size": 3, "width": 7}
@@ -24,7 +25,7 @@ CONTENT = {"mediaKey": KEY, "mimeType": "image/png", "size": 3, "width": 7}
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = Store(tmp_path, STORE_KEY)
     yield opened
     opened.close()
 

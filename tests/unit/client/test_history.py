@@ -15,6 +15,7 @@ from cooee.client.state import ConversationState
 from cooee.client.store import Store
 from cooee.protocol import frames
 from tests.fakes.client_frames import CHAT, ME, page, said
+from tests.fakes.client_store import STORE_KEY
 
 
 class Shelf(Api):
@@ -49,7 +50,7 @@ class Room:
 
 @pytest.fixture
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    ledger = await Ledger.open(Store(tmp_path), ME)
+    ledger = await Ledger.open(Store(tmp_path, STORE_KEY), ME)
     yield Room(ledger, Shelf(20))
     await ledger.close()
 

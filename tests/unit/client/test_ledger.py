@@ -14,11 +14,12 @@ from cooee.client.model import Message
 from cooee.client.store import Store
 from cooee.client.turn import Turn
 from tests.fakes.client_frames import CHAT, ME, said
+from tests.fakes.client_store import STORE_KEY
 
 
 @pytest.fixture
 async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(Store(tmp_path), ME)
+    opened = await Ledger.open(Store(tmp_path, STORE_KEY), ME)
     yield opened
     await opened.close()
 
@@ -75,7 +76,7 @@ async def test_every_stream_gets_everything_from_its_beginning_on(ledger: Ledger
 
 
 async def test_a_stream_ends_behind_its_events(tmp_path: Path) -> None:
-    ledger = await Ledger.open(Store(tmp_path), ME)
+    ledger = await Ledger.open(Store(tmp_path, STORE_KEY), ME)
     stream = ledger.subscribe()
     ledger.emit(AccountUpdated("profile"))
     await ledger.close()

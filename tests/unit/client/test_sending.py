@@ -14,6 +14,7 @@ from cooee.client.sending import Sending
 from cooee.client.store import Store
 from cooee.protocol import frames
 from tests.fakes.client_frames import CHAT, GROUP, ME, ack, pending
+from tests.fakes.client_store import STORE_KEY
 
 
 class Desk:
@@ -32,7 +33,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    ledger = await Ledger.open(Store(tmp_path), ME)
+    ledger = await Ledger.open(Store(tmp_path, STORE_KEY), ME)
     yield Desk(ledger)
     await ledger.close()
 
@@ -57,7 +58,7 @@ async def test_ids_are_new_and_ordered(desk: Desk) -> None:
     ("to", "conversation_id"), [("bob", CHAT), ("aaron", "dm:aaron:alice"), ("alice", "dm:alice:alice"), (GROUP, GROUP)]
 )
 def test_where_a_message_goes(tmp_path: Path, to: str, conversation_id: str) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path, STORE_KEY)
     ledger = Ledger(store, store.load(ME))
     assert Sending(ledger, Live(ledger.state), lambda: None).conversation_id(to) == conversation_id
     store.close()

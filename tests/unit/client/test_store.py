@@ -1,28 +1,29 @@
 """The local store: what it has committed is there again, and nothing else."""
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from cooee.client.database import DATABASE_NAME, connect
 from cooee.client.errors import StoreUnusable
 from cooee.client.model import message_of
 from cooee.client.outbox import failed
 from cooee.client.schema import MIGRATIONS
 from cooee.client.state import ConversationState, ServerCount, State
-from cooee.client.store import DATABASE_NAME, Store
+from cooee.client.store import Store
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
 from cooee.protocol import frames
 from tests.fakes.client_frames import CHAT, GROUP, ME, ack, page, pending, said, told
+from tests.fakes.client_store import STORE_KEY
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path)
+    opened = Store(tmp_path, STORE_KEY)
     yield opened
     opened.close()
 
@@ -43,7 +44,7 @@ def after_a_kill(store: Store, at: Path) -> Store:
     at.mkdir()
     for file in store.path.parent.glob(f"{DATABASE_NAME}*"):
         shutil.copy(file, at / file.name)
-    return Store(at)
+    return Store(at, STORE_KEY)
 
 
 def comparable(state: State) -> dict[str, ConversationState]:
@@ -129,18 +130,18 @@ def test_another_device_begins_without_the_sync_token(store: Store) -> None:
 
 
 def test_a_newer_store_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path).close()
-    with sqlite3.connect(tmp_path / DATABASE_NAME) as db:
-        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    Store(tmp_path, STORE_KEY).close()
+    db = connect(tmp_path / DATABASE_NAME, STORE_KEY)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     db.close()
     with pytest.raises(StoreUnusable, match="newer version"):
-        Store(tmp_path)
+        Store(tmp_path, STORE_KEY)
 
 
 def test_a_damaged_store_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / DATABASE_NAME).write_bytes(b"this is no database, and never was one" * 100)
     with pytest.raises(StoreUnusable, match=DATABASE_NAME):
-        Store(tmp_path)
+        Store(tmp_path, STORE_KEY)
 
 
 def test_the_store_is_its_owners_alone(store: Store) -> None:

@@ -17,6 +17,7 @@ from cooee.client.sending import Sending
 from cooee.client.store import Store
 from cooee.client.uploading import FileWish, Uploading
 from tests.fakes.client_frames import CHAT, ME
+from tests.fakes.client_store import STORE_KEY
 from tests.unit.client.media_server import KEY, MediaServer, entry_of, refused
 
 
@@ -38,7 +39,7 @@ class Desk:
 @asynccontextmanager
 async def at_desk(folder: Path, server: MediaServer) -> AsyncIterator[Desk]:
     async with server.run() as (_, api):
-        ledger = await Ledger.open(await asyncio.to_thread(Store, folder), ME)
+        ledger = await Ledger.open(await asyncio.to_thread(Store, folder, STORE_KEY), ME)
         desk = Desk(ledger, api, folder)
         yield desk
         await desk.uploading.close()
@@ -97,7 +98,7 @@ async def test_a_stream_leaves_no_copy_behind(tmp_path: Path) -> None:
 async def test_the_next_start_goes_on_and_sweeps(tmp_path: Path, path: Path) -> None:
     (tmp_path / "uploads").mkdir()
     (tmp_path / "uploads" / "stray").touch()
-    store = Store(tmp_path)
+    store = Store(tmp_path, STORE_KEY)
     store.put_upload(entry_of(path))
     store.close()
     server = MediaServer()
@@ -111,7 +112,7 @@ async def test_the_next_start_goes_on_and_sweeps(tmp_path: Path, path: Path) -> 
 
 
 async def test_what_the_next_start_cannot_send_is_told_as_failed(tmp_path: Path, path: Path) -> None:
-    store = Store(tmp_path)
+    store = Store(tmp_path, STORE_KEY)
     store.put_upload(entry_of(path, size=99))
     store.close()
     async with at_desk(tmp_path, MediaServer()) as desk:
