@@ -5,6 +5,7 @@ of the event loop and leave in one write (`WriteScheduler`). An idle connection 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -22,6 +23,8 @@ MAX_CONTROLS_PER_S = 64
 """Control frames one peer may send within a second. They reach no session, so no budget of a session counts them."""
 MAX_LATE_FRAMES = 1000
 """Frames in one read that a closing connection still looks through for the peer's close; more are a flood."""
+ENDS_AT_ONCE = 64
+"""Connections whose peers are gone that close in one turn of the event loop; more wait for the next."""
 _SWEEP_S = 0.25
 _COMMON = len(websocket.TEXT_HEADS)
 
@@ -69,6 +72,37 @@ class WriteScheduler:
                 connection.abort()
 
 
+class EndScheduler:
+    """Closes connections whose peers are gone, a few a turn: the others must not wait until thousands have ended."""
+
+    __slots__ = ("_call_soon", "_room", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._call_soon = loop.call_soon
+        self._room = ENDS_AT_ONCE
+        self._waiting: deque[WebSocketConnection] = deque()
+
+    def postpones(self, connection: "WebSocketConnection") -> bool:
+        """Tell whether ``connection`` has to stay, and is closed in a later turn; False: it may close now."""
+        if self._room == ENDS_AT_ONCE:
+            self._call_soon(self._next_turn)
+        if self._room:
+            self._room -= 1
+            return False
+        self._waiting.append(connection)
+        return True
+
+    def _next_turn(self) -> None:
+        waiting = self._waiting
+        if not waiting:
+            self._room = ENDS_AT_ONCE
+            return
+        self._room = 0
+        self._call_soon(self._next_turn)
+        for _ in range(min(len(waiting), ENDS_AT_ONCE)):
+            waiting.popleft().end()
+
+
 class Shared:
     """What the WebSocket connections of one server share."""
 
@@ -80,6 +114,7 @@ class Shared:
         "buffer",
         "connections",
         "counters",
+        "ends",
         "frame_bytes",
         "loop",
         "outbox_bytes",
@@ -94,6 +129,7 @@ class Shared:
         self.buffer = bytearray(64 * 1024)
         self.view = memoryview(self.buffer)
         self.writes = WriteScheduler(loop)
+        self.ends = EndScheduler(loop)
         self.counters = ConnectionCounters()
         self.connections: set[WebSocketConnection] = set()
         self._controls: dict[WebSocketConnection, int] = {}
@@ -213,6 +249,11 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def end(self) -> None:
+        """Close without a word: the peer is gone."""
+        if self._transport is not None:
+            self._transport.close()
+
     def flush(self) -> None:
         """Write what is queued; close a peer that has left too much of it unread."""
         queue, self._queue = self._queue, None
@@ -254,7 +295,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._received(self._shared.view[:nbytes])
 
     def eof_received(self) -> bool:
-        """Let the transport close itself."""
+        """Let the transport close itself, unless too many do."""
+        if self._shared.ends.postpones(self):
+            self._closing = True
+            return True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

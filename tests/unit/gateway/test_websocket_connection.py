@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from cooee.gateway.websocket import (
     CLOSE_GRACE_S,
+    ENDS_AT_ONCE,
     LINGER_S,
     MAX_CONTROLS_PER_S,
     MAX_LATE_FRAMES,
@@ -430,6 +431,31 @@ def test_a_session_that_cannot_begin_is_closed() -> None:
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def test_when_many_peers_go_at_once_a_few_close_in_each_turn(scene: Scene) -> None:
+    many = [WebSocketConnection(scene.shared, FakeTransport(), "") for _ in range(2 * ENDS_AT_ONCE + 1)]
+    transports: list[Any] = [connection._transport for connection in many]
+    postponed = [connection.eof_received() for connection in many]
+    assert postponed == [False] * ENDS_AT_ONCE + [True] * (ENDS_AT_ONCE + 1)
+    many[-1].send(b"nobody is there")
+    many[-1].ping()
+    assert many[-1].buffered == 0
+    closed = []
+    for _ in range(3):
+        scene.loop.turn()
+        closed.append(sum(transport.closing for transport in transports))
+    assert closed == [ENDS_AT_ONCE, ENDS_AT_ONCE + 1, ENDS_AT_ONCE + 1]
+    assert not scene.connection.eof_received()
+
+
+def test_who_waits_for_a_turn_to_close_may_be_lost_before(scene: Scene) -> None:
+    while not scene.connection.eof_received():
+        pass
+    scene.transport.lose()
+    scene.loop.turn()
+    assert scene.heard.frames == ["lost"]
+    assert not scene.transport.closing
 
 
 def test_the_end_is_told_once(scene: Scene) -> None:
