@@ -66,6 +66,13 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
     lan_port: Annotated[int, _doc("Port for TLS on the local network; 0 takes a free one.", ge=0, le=65_535)] = 8443
     backlog: Annotated[int, _doc("Connections the kernel may queue before they are accepted.", gt=0)] = 4096
+    core: Annotated[
+        str,
+        _doc(
+            "Core that the event loop and the store's writer share (Linux): auto, none, or its number.",
+            pattern="^(auto|none|[0-9]{1,4})$",
+        ),
+    ] = "auto"
 
 
 class AccountsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from cooee.app.config import Config
+from cooee.app.cores import CoreRefused, sharing_core
 from cooee.app.doctor import is_loopback
 from cooee.app.garbage import GarbageCollection
 from cooee.app.logs import configure_logs
@@ -65,27 +66,31 @@ async def _serve(config: Config) -> None:
     except (StoreFailed, CertificateFailed) as problem:
         raise StartFailed(str(problem)) from None
     try:
-        try:
-            await _start(server, config)
-        except StoreFailed as problem:
-            raise StartFailed(str(problem)) from None
-        if server.tls is None:
-            _warn_of_plain_http(config)
-        _greet(config, server, folder, fresh=fresh)
-        garbage = GarbageCollection()
-        garbage.begin()
-        beside = [asyncio.create_task(garbage.run()), asyncio.create_task(_keep_certificate(server, config))]
-        await _until_stopped(server, asked, again)
-        for task in beside:
-            task.cancel()
+        await _start(server, config)
+        with _sharing_core(server, config):
+            if server.tls is None:
+                _warn_of_plain_http(config)
+            _greet(config, server, folder, fresh=fresh)
+            await _run(server, config, asked, again)
     finally:
         await server.aclose()
     _log.info("stopped")
 
 
+async def _run(server: Server, config: Config, asked: asyncio.Event, again: asyncio.Event) -> None:
+    garbage = GarbageCollection()
+    garbage.begin()
+    beside = [asyncio.create_task(garbage.run()), asyncio.create_task(_keep_certificate(server, config))]
+    await _until_stopped(server, asked, again)
+    for task in beside:
+        task.cancel()
+
+
 async def _start(server: Server, config: Config) -> None:
     try:
         await server.start()
+    except StoreFailed as problem:
+        raise StartFailed(str(problem)) from None
     except OSError as problem:
         where = f"{config.server.host}:{config.server.port}"
         if config.server.lan:
@@ -95,6 +100,16 @@ async def _start(server: Server, config: Config) -> None:
         if problem.errno == errno.EACCES:
             raise StartFailed(f"this user may not listen on {where}; choose a port above 1023 with --port") from None
         raise StartFailed(f"cannot listen on {where}: {problem.strerror or problem}") from None
+
+
+@contextlib.contextmanager
+def _sharing_core(server: Server, config: Config) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(sharing_core(config.server.core, server.writer_thread))
+        except CoreRefused as problem:
+            raise StartFailed(str(problem)) from None
+        yield
 
 
 def _listen_to_signals() -> tuple[asyncio.Event, asyncio.Event]:

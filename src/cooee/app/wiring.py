@@ -118,6 +118,11 @@ class Server:
         return self._front.open_connections if self._started else 0
 
     @property
+    def writer_thread(self) -> int:
+        """The system's id of the thread that writes the store."""
+        return self._store.database.writer_thread
+
+    @property
     def drain_s(self) -> float:
         """How long a drain may take."""
         return self._config.limits.drain_s

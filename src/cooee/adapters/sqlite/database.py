@@ -100,6 +100,11 @@ class Database:
         return self._running().counters
 
     @property
+    def writer_thread(self) -> int:
+        """The system's id of the writer thread."""
+        return self._running().native_id
+
+    @property
     def setup_connection(self) -> apsw.Connection:
         """The writer's connection, for preparations before `start`; afterwards it is the writer thread's alone."""
         return self._connection

@@ -68,6 +68,11 @@ class WriterThread:
         connection.set_wal_hook(self._note_wal)
         self._thread.start()
 
+    @property
+    def native_id(self) -> int:
+        """The system's id of the thread."""
+        return self._thread.native_id or 0  # `start` returned, so it has one
+
     def submit(self, operation: Operation) -> None:
         """Queue one operation: called on the event loop, never blocks.
 
