@@ -1,6 +1,6 @@
 """Pre-keys: what a device publishes, keeps and gives out (PQXDH §3.2), and the bundle that a peer claims.
 
-Ids are numbers 1…2³¹-1 of the caller's. One-time KEM keys and the last-resort key share one space of ids, since a first
+Ids are numbers 1…2³²-1 of the caller's. One-time KEM keys and the last-resort key share one space of ids, since a first
 message names either by its id alone. JSON has the shape of ``PUT /v1/keys`` and of an item of ``POST /v1/keys/claim``.
 """
 
@@ -256,7 +256,7 @@ class PreKeyBundle(NamedTuple):
 
 
 class _ClaimedKey(msgspec.Struct, frozen=True):
-    id: Annotated[int, msgspec.Meta(ge=0, le=MAX_KEY_ID)]
+    id: Annotated[int, msgspec.Meta(ge=1, le=MAX_KEY_ID)]
     key: str
 
 

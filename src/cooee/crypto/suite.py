@@ -22,7 +22,7 @@ K = TypeVar("K", bound=CurvePublicKey)
 
 VERSION: Final = 1
 MAX_COUNTER: Final = (1 << 32) - 1
-MAX_KEY_ID: Final = (1 << 31) - 1
+MAX_KEY_ID: Final = (1 << 32) - 1
 
 
 class MessageKind(Enum):
