@@ -257,6 +257,12 @@ class ChainKey(Key):
     __slots__ = ()
 
 
+class SaltKey(Key):
+    """What a suite salts message keys with, when it has a second ratchet beside the first."""
+
+    __slots__ = ()
+
+
 class MessageKey(Key):
     """The seed of one message's cipher key, MAC key and vector."""
 

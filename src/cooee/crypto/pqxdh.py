@@ -6,7 +6,7 @@ message of the session. ML-KEM binds its public key into the secret (FIPS 203 §
 
 from typing import Final, NamedTuple
 
-from cooee.crypto.keys import DhPrivateKey, DhPublicKey, IdentityPrivateKey, KemPrivateKey, RootKey
+from cooee.crypto.keys import DhPrivateKey, DhPublicKey, IdentityPrivateKey, KemPrivateKey, RootKey, SaltKey
 from cooee.crypto.prekeys import PreKeyBundle
 from cooee.crypto.primitives import KEY_BYTES, Random, hkdf
 from cooee.crypto.suite import FirstMessage, Suite
@@ -15,10 +15,18 @@ _F: Final = b"\xff" * 32
 """In front of the secrets, so that the input is never the encoding of a point or scalar (§2.2)."""
 
 
+class Agreed(NamedTuple):
+    """What both have after the agreement."""
+
+    root: RootKey
+    salt: SaltKey | None
+    """Only when the suite salts message keys."""
+
+
 class Initiated(NamedTuple):
     """What the initiator has after the agreement."""
 
-    root: RootKey
+    agreed: Agreed
     base_key: DhPublicKey
     kem_ciphertext: bytes
 
@@ -40,7 +48,7 @@ def initiate(suite: Suite, identity: IdentityPrivateKey, bundle: PreKeyBundle, r
     if bundle.one_time_pre_key is not None:
         secrets.append(base.exchange(bundle.one_time_pre_key))
     secret, ciphertext = suite.kem.encapsulate(bundle.kem_key)
-    return Initiated(_root(suite, [*secrets, secret]), base.public(), ciphertext)
+    return Initiated(_agree(suite, [*secrets, secret], initiated=True), base.public(), ciphertext)
 
 
 def respond(
@@ -50,8 +58,8 @@ def respond(
     signed_pre_key: DhPrivateKey,
     one_time_pre_key: DhPrivateKey | None,
     kem_key: KemPrivateKey,
-) -> RootKey:
-    """Compute the initiator's root key. It proves nothing yet: only a message that decrypts does.
+) -> Agreed:
+    """Compute what the initiator has. It proves nothing yet: only a message that decrypts does.
 
     Raises:
         BadMessage: the KEM ciphertext has no right form.
@@ -64,8 +72,10 @@ def respond(
     ]
     if one_time_pre_key is not None:
         secrets.append(one_time_pre_key.exchange(first.base_key))
-    return _root(suite, [*secrets, suite.kem.decapsulate(kem_key, first.kem_ciphertext)])
+    return _agree(suite, [*secrets, suite.kem.decapsulate(kem_key, first.kem_ciphertext)], initiated=False)
 
 
-def _root(suite: Suite, secrets: list[bytes]) -> RootKey:
-    return RootKey(hkdf(_F + b"".join(secrets), KEY_BYTES, info=suite.labels.agreement))
+def _agree(suite: Suite, secrets: list[bytes], *, initiated: bool) -> Agreed:
+    joined = _F + b"".join(secrets)
+    root = RootKey(hkdf(joined, KEY_BYTES, info=suite.labels.agreement))
+    return Agreed(root, None if suite.salt is None else suite.salt.start(joined, initiated=initiated))

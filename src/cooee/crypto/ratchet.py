@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from cooee.crypto.errors import BadMessage, Duplicate, NoSession, TooFarAhead
-from cooee.crypto.keys import ChainKey, DhPrivateKey, DhPublicKey, Key, MessageKey, RootKey
+from cooee.crypto.keys import ChainKey, DhPrivateKey, DhPublicKey, Key, MessageKey, RootKey, SaltKey
+from cooee.crypto.pqxdh import Agreed
 from cooee.crypto.primitives import Random, decrypt_cbc, encrypt_cbc, equal, hkdf, hmac_sha256
 from cooee.crypto.suite import MAX_COUNTER, Header, Route, Suite
 
@@ -99,6 +100,8 @@ class RatchetState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     """How many messages the sending chain before the current one had."""
     receiving: tuple[ReceivingChain, ...]
     """Oldest first."""
+    salt: SaltKey | None = None
+    """Never changes; None when the suite has no salt."""
 
 
 class Parsed(NamedTuple):
@@ -108,18 +111,20 @@ class Parsed(NamedTuple):
     ciphertext: bytes
     body: bytes
     mac: bytes
+    salt: bytes = b""
+    """Of its message key; it depends on the session that decrypts."""
 
 
-def initiate(suite: Suite, root: RootKey, remote: DhPublicKey, random: Random) -> RatchetState:
+def initiate(suite: Suite, agreed: Agreed, remote: DhPublicKey, random: Random) -> RatchetState:
     """Begin as the initiator, against the responder's signed pre-key (§3.3, §5.1)."""
     own = DhPrivateKey.generate(random)
-    root, chain = _turn(suite, root, own, remote)
-    return RatchetState(root, own, own.public(), SendingChain(chain, 0), 0, ())
+    root, chain = _turn(suite, agreed.root, own, remote)
+    return RatchetState(root, own, own.public(), SendingChain(chain, 0), 0, (), agreed.salt)
 
 
-def respond(root: RootKey, own: DhPrivateKey) -> RatchetState:
+def respond(agreed: Agreed, own: DhPrivateKey) -> RatchetState:
     """Begin as the responder, with the signed pre-key that was used. It cannot send before it has received."""
-    return RatchetState(root, own, own.public(), None, 0, ())
+    return RatchetState(agreed.root, own, own.public(), None, 0, (), agreed.salt)
 
 
 def parse(suite: Suite, route: Route, message: bytes) -> Parsed:
@@ -162,10 +167,10 @@ def encrypt(
         raise NoSession("a chain is used up")
     chain_key = bytes(sending.key)
     header = Header(public, sending.counter, previous)
-    cipher_key, mac_key, iv = _message_keys(suite, hmac_sha256(chain_key, _MESSAGE_STEP), header)
+    cipher_key, mac_key, iv = _message_keys(suite, hmac_sha256(chain_key, _MESSAGE_STEP), _salt(suite, state, header))
     body = suite.framing.encode_message(route, header, encrypt_cbc(cipher_key, iv, plaintext))
     after = SendingChain(ChainKey(hmac_sha256(chain_key, _CHAIN_STEP)), sending.counter + 1)
-    new = RatchetState(root, own, public, after, previous, state.receiving)
+    new = RatchetState(root, own, public, after, previous, state.receiving, state.salt)
     return new, body + _mac(suite, mac_key, route, body)
 
 
@@ -179,6 +184,7 @@ def decrypt(suite: Suite, state: RatchetState, route: Route, message: Parsed) ->
         BadKey: the exchange gives zero.
     """
     header = message.header
+    message = message._replace(salt=_salt(suite, state, header))
     for place, chain in enumerate(state.receiving):
         if chain.ratchet_key == header.ratchet_key:
             chain, plaintext = _open(suite, chain, route, message)  # noqa: PLW2901
@@ -193,7 +199,7 @@ def decrypt(suite: Suite, state: RatchetState, route: Route, message: Parsed) ->
         before = (*before[:-1], _closed(before[-1], header.previous))
     previous = state.previous if state.sending is None else state.sending.counter
     chains = _bounded((*before, chain)[-MAX_RECEIVER_CHAINS:])
-    return RatchetState(root, state.own, state.own_public, None, previous, chains), plaintext
+    return RatchetState(root, state.own, state.own_public, None, previous, chains, state.salt), plaintext
 
 
 def _open(suite: Suite, chain: ReceivingChain, route: Route, message: Parsed) -> tuple[ReceivingChain, bytes]:
@@ -251,9 +257,12 @@ def _turn(suite: Suite, root: RootKey, own: DhPrivateKey, remote: DhPublicKey) -
     return RootKey(output[:32]), ChainKey(output[32:])
 
 
-def _message_keys(suite: Suite, seed: bytes, header: Header) -> tuple[bytes, bytes, bytes]:
+def _salt(suite: Suite, state: RatchetState, header: Header) -> bytes:
+    return b"" if suite.salt is None or state.salt is None else suite.salt.of(state.salt, header)
+
+
+def _message_keys(suite: Suite, seed: bytes, salt: bytes) -> tuple[bytes, bytes, bytes]:
     """Return cipher key, MAC key and vector of one message (§5.2)."""
-    salt = suite.message_salt(header) if suite.message_salt is not None else b""
     output = hkdf(seed, 80, salt=salt, info=suite.labels.message)
     return output[:32], output[32:64], output[64:]
 
@@ -263,7 +272,7 @@ def _mac(suite: Suite, key: bytes, route: Route, body: bytes) -> bytes:
 
 
 def _unseal(suite: Suite, seed: bytes, route: Route, message: Parsed) -> bytes:
-    cipher_key, mac_key, iv = _message_keys(suite, seed, message.header)
+    cipher_key, mac_key, iv = _message_keys(suite, seed, message.salt)
     if not equal(_mac(suite, mac_key, route, message.body), message.mac):
         raise BadMessage("a MAC is wrong")
     return decrypt_cbc(cipher_key, iv, message.ciphertext)

@@ -152,11 +152,11 @@ def start(
     if record is None:
         record = SessionRecord(me.party(), Party(peer, bundle.identity))
     _check_parties(record, me, Party(peer, bundle.identity))
-    agreed = pqxdh.initiate(suite, me.identity, bundle, random)
-    state = ratchet.initiate(suite, agreed.root, bundle.signed_pre_key, random)
+    initiated = pqxdh.initiate(suite, me.identity, bundle, random)
+    state = ratchet.initiate(suite, initiated.agreed, bundle.signed_pre_key, random)
     one_time_id = None if bundle.one_time_pre_key is None else bundle.one_time_pre_key_id
-    pending = Pending(bundle.signed_pre_key_id, one_time_id, bundle.kem_key_id, agreed.kem_ciphertext)
-    return record._with(Session(agreed.base_key, state, pending), record._sessions())  # noqa: SLF001
+    pending = Pending(bundle.signed_pre_key_id, one_time_id, bundle.kem_key_id, initiated.kem_ciphertext)
+    return record._with(Session(initiated.base_key, state, pending), record._sessions())  # noqa: SLF001
 
 
 def encrypt(suite: Suite, record: SessionRecord, plaintext: bytes, random: Random) -> tuple[SessionRecord, bytes]:
@@ -262,8 +262,8 @@ def _decrypt_first(
     tag = _replay_tag(first) if kem.last_resort else None
     if tag is not None and prekeys.was_seen(tag):
         raise ReplayedFirstMessage("a first message was seen before")
-    root = pqxdh.respond(suite, me.identity, first, signed, one_time, kem.private)
-    session = Session(first.base_key, ratchet.respond(root, signed), None)
+    agreed = pqxdh.respond(suite, me.identity, first, signed, one_time, kem.private)
+    session = Session(first.base_key, ratchet.respond(agreed, signed), None)
     opened = _opened(suite, record, session, route, parsed)
     return opened._replace(
         new_session=True,

@@ -13,7 +13,7 @@ import msgspec
 
 from cooee.crypto.errors import BadMessage, UnsupportedVersion
 from cooee.crypto.kem import CIPHERTEXT_BYTES, Kem, MlKem1024
-from cooee.crypto.keys import CurvePublicKey, DhPublicKey, IdentityPublicKey
+from cooee.crypto.keys import CurvePublicKey, DhPublicKey, IdentityPublicKey, SaltKey
 from cooee.crypto.primitives import verify_xeddsa
 from cooee.crypto.wire import MAX_BYTES, Field, Kind, read, write
 from cooee.domain.ids import DeviceRef
@@ -110,6 +110,18 @@ class Framing(Protocol):
         ...
 
 
+class Salt(Protocol):
+    """Salts message keys with those of a second ratchet that began with the same agreement (Double Ratchet §6)."""
+
+    def start(self, secrets: bytes, *, initiated: bool) -> SaltKey:
+        """Return what a session keeps, out of what the root key is derived from; ``initiated`` by this side."""
+        ...
+
+    def of(self, key: SaltKey, header: Header) -> bytes:
+        """Return the salt of one message; the header is not authentic yet."""
+        ...
+
+
 class Labels(NamedTuple):
     """The ``info`` of each HKDF, so that no output serves two purposes."""
 
@@ -132,7 +144,7 @@ class Suite(msgspec.Struct, frozen=True):
     """How much of HMAC-SHA-256 a message carries."""
     verify: Callable[[bytes, bytes, bytes], None] = verify_xeddsa
     """Checks a pre-key's signature: (identity key of 32 bytes, what was signed, signature); raises `BadSignature`."""
-    message_salt: Callable[[Header], bytes] | None = None
+    salt: Salt | None = None
     """The salt of a message key's HKDF; None: empty."""
 
 
