@@ -29,6 +29,8 @@ from cooee.protocol.codec import decode_server, encode_system_body
 from cooee.services.budgets import Budgets
 from cooee.services.conversation_list import ConversationList, ListSources
 from cooee.services.conversations import ConversationViews, ViewSources
+from cooee.services.device_lists import DeviceLists
+from cooee.services.encrypted import EncryptedChecks, EncryptedParts
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.media import MediaStores
 from cooee.services.media_checks import MediaChecks
@@ -90,9 +92,11 @@ class MessageScene:
         self.budgets = Budgets(self.limits, self.clock.monotonic)
         self.files = MemoryBlobs()
         self.media: Any = (memory or MemoryStore()).media
-        self.line = SendLine(
-            MediaChecks(MediaStores(self.media, self.files, self.clock), MediaSettings()), self.limits.content_bytes
-        )
+        checks = MediaChecks(MediaStores(self.media, self.files, self.clock), MediaSettings())
+        self.device_keys: Any = (memory or MemoryStore()).device_keys
+        self.device_lists = DeviceLists(self.device_keys, self.clock.monotonic)
+        self.encrypted = EncryptedChecks(EncryptedParts(self.views, self.device_lists, checks))
+        self.line = SendLine(checks, self.encrypted, self.limits.content_bytes)
         self.messages = Messages(log, self.views, timeline, self.clock, self.budgets, self.line)
         self.preferences = MemoryPreferences()
         self.group_receipts = GroupReceipts(timeline, self.views, self.routes, self.clock, self._call_later)

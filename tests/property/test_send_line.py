@@ -58,7 +58,7 @@ def test_order_is_kept_and_nothing_waits_for_ever(steps: list[tuple[Any, ...]], 
 
 async def _walk(steps: list[tuple[Any, ...]], rest: list[bool]) -> None:
     checks: Any = Checks()
-    line = SendLine(checks, 49_152)
+    line = SendLine(checks, checks, 49_152)
     sent: dict[tuple[str, str], list[str]] = {}
     came: dict[tuple[str, str], list[str]] = {}
     refused: set[str] = set()

@@ -6,6 +6,8 @@ from cooee.app.telemetry import Buckets, Value
 from cooee.gateway.counters import GatewayCounters, Histogram
 from cooee.gateway.websocket import Shared
 from cooee.protocol.codes import CloseCode
+from cooee.services.encrypted import EncryptedChecks
+from cooee.services.keys import KeyCounters
 from cooee.services.media import MediaCounters
 from cooee.services.media_checks import MediaChecks
 from cooee.services.push_lanes import PushLanes
@@ -77,6 +79,13 @@ def media_values(
         yield "cooee_media_looks", float(looks.looked)
         yield "cooee_media_thumbnails", float(looks.thumbnails)
         yield "cooee_media_unseen", {reason: float(count) for reason, count in looks.unseen.items()}
+
+
+def key_values(counters: KeyCounters, encrypted: EncryptedChecks) -> Iterator[tuple[str, Value]]:
+    """Yield what end-to-end encryption counted."""
+    yield "cooee_key_claims", float(counters.claims)
+    yield "cooee_key_last_resorts", float(counters.last_resorts)
+    yield "cooee_encrypted_refused", {code: float(count) for code, count in encrypted.refused.items()}
 
 
 def push_values(notifier: Notifier, lanes: PushLanes) -> Iterator[tuple[str, Value]]:

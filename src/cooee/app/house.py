@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from cooee.app.config import Config
-from cooee.app.gauges import media_values, push_values, webhook_values
+from cooee.app.gauges import key_values, media_values, push_values, webhook_values
 from cooee.app.ports import Ports
 from cooee.app.pushes import Pushes
 from cooee.app.telemetry import LoopLag, Value
@@ -21,12 +21,16 @@ from cooee.services.budgets import Budgets
 from cooee.services.contacts import ContactService, ContactStores
 from cooee.services.conversation_list import ConversationList, ListSources
 from cooee.services.conversations import ConversationViews
+from cooee.services.device_lists import DeviceLists
 from cooee.services.devices import DeviceService, DeviceSettings, DeviceStores
+from cooee.services.encrypted import EncryptedChecks, EncryptedParts
+from cooee.services.encryption_modes import EncryptionModes
 from cooee.services.enrolment import Enrolment
 from cooee.services.export import ExportService, ExportStores
 from cooee.services.group_receipts import GroupReceipts
 from cooee.services.groups import GroupService
 from cooee.services.incoming import HookStores, IncomingHooks, Posting
+from cooee.services.keys import KeyService, KeyStores
 from cooee.services.media import MediaService, MediaStores
 from cooee.services.media_checks import MediaChecks
 from cooee.services.messages import Messages
@@ -101,6 +105,8 @@ class House:
             clock,
             DeviceSettings(settings.token_idle_days),
         )
+        self.device_lists = DeviceLists(ports.device_keys, clock.monotonic)
+        self.devices.revoked = self.device_lists.forget
         self.pushes = Pushes(ports, config.push)
         self.wakeups = Wakeups(self.pushes.queue, ports.devices, clock)
         self.profiles = ProfileService(
@@ -136,9 +142,18 @@ class House:
         self.media = MediaService(stores, self.budgets, config.media)
         self.media_checks = MediaChecks(stores, config.media)
         self.collector = MediaCollector(stores, config.media.collect_interval_s)
-        self.line = SendLine(self.media_checks, limits.content_bytes)
+        self.encrypted = EncryptedChecks(EncryptedParts(self.views, self.device_lists, self.media_checks))
+        self.line = SendLine(self.media_checks, self.encrypted, limits.content_bytes)
         self.looks = None if ports.inspector is None else self._looks(stores, ports.inspector)
         self.messages = Messages(ports.log, self.views, ports.timeline, clock, self.budgets, self.line)
+        self.keys = KeyService(
+            KeyStores(ports.device_keys, ports.accounts, ports.contacts, ports.groups),
+            self.device_lists,
+            self.own_state,
+            self.passwords,
+            self.budgets,
+        )
+        self.modes = EncryptionModes(ports.log, self.views, clock, self.budgets)
         self.incoming = IncomingHooks(
             HookStores(ports.bots, ports.cursors),
             Posting(self.bots, self.devices, self.messages, self.views),
@@ -216,6 +231,7 @@ class House:
     def forget_user(self, user_id: str) -> None:
         """Forget cached facts about a user: the account, its settings, its blocks or its devices changed."""
         self.views.forget_user(user_id)
+        self.device_lists.forget((user_id,))
         self.wakeups.forget_user(user_id)
 
     async def start(self) -> None:
@@ -260,6 +276,7 @@ class House:
         yield "cooee_views", float(len(self.views))
         yield from webhook_values(self.outgoing, self.courier)
         yield from media_values(self.media.counters, self.media_checks, self.collector, self.looks)
+        yield from key_values(self.keys.counters, self.encrypted)
         yield from push_values(self.pushes.notifier, self.pushes.lanes)
 
     async def _tend(self) -> None:

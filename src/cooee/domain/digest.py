@@ -113,7 +113,7 @@ def digest(user_id: str, pending: Sequence[Pending], settings: NotificationSetti
         )
     title = f"{one.sender} in {one.group}" if one.group else one.sender
     body = ""
-    if settings.preview and not one.encrypted:
+    if settings.preview:
         body = preview_of(one.preview) or KINDS.get(one.content_type, "")
     return Notice(title, body or NEW_MESSAGE, key, one.conversation_id, one.sequence_number)
 

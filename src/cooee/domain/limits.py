@@ -68,6 +68,16 @@ class Limits(msgspec.Struct, frozen=True):
     to_device_queued_bytes: Annotated[int, _positive("Bytes of device-to-device messages queued for a device.")] = (
         16 * 1024 * 1024
     )
+    key_claims: Annotated[Rate, _doc("Devices whose keys a user may claim.")] = per_minute(600)
+    one_time_keys_per_claimer: Annotated[
+        Rate, _doc("One-time keys of one device that one user may use up; beyond them he gets the last resort.")
+    ] = per_hour(10)
+    one_time_keys_per_device: Annotated[
+        Rate, _doc("One-time keys of one device that all users together may use up; beyond them, the last resort.")
+    ] = per_hour(1_000)
+    key_uploads: Annotated[Rate, _doc("Uploads of keys per user.")] = per_minute(30)
+    device_list_changes: Annotated[Rate, _doc("New device lists per user.")] = per_minute(20)
+    device_list_lookups: Annotated[Rate, _doc("Device lists a user may look up.")] = per_minute(6_000)
     mentions: Annotated[int, _positive("Users one message may mention.")] = 100
     group_members: Annotated[int, _positive("Members of a group.")] = 500
     large_group_members: Annotated[int, _positive("Members from which a group is fanned out at read time.")] = 50

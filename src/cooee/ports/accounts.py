@@ -39,6 +39,7 @@ class Privacy(msgspec.Struct, frozen=True, rename="camel"):
     searchable: bool = True
     group_adds: GroupAddAudience = GroupAddAudience.EVERYONE
     notifications: NotificationSettings = NotificationSettings()
+    encrypted_previews: bool = False
 
 
 class Account(msgspec.Struct, frozen=True):

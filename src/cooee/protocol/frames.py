@@ -179,7 +179,7 @@ class WireLimits(msgspec.Struct, rename="camel", frozen=True, gc=False):
     max_to_device_messages: int = 100
     max_to_device_bytes: int = 16_384
     large_group_members: int = 50
-    content_types: tuple[str, ...] = ("text", "image", "video", "audio", "document")
+    content_types: tuple[str, ...] = ("text", "image", "video", "audio", "document", "encrypted")
 
 
 class Welcome(_Frame, tag="welcome", frozen=True):

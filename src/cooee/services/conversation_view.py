@@ -19,7 +19,8 @@ class ConversationView:
     ``blocked``: a direct chat with a block either way. ``gone``: the peer, or the group, exists no more for new
     messages. ``strangers``: those who may not open this empty direct chat without paying for it (PROTOCOL.md §13).
     ``hidden_readers``: members who neither give nor get read receipts. ``watermarks``: of large groups only, whose
-    minimum is announced; those of the others are the store's affair.
+    minimum is announced; those of the others are the store's affair. ``previewed``: members who allow a preview with
+    an encrypted message.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class ConversationView:
         "large",
         "members",
         "newest_join",
+        "previewed",
         "roster_version",
         "strangers",
         "user_ids",
@@ -60,6 +62,7 @@ class ConversationView:
         self.gone = False
         self.strangers = _NOBODY
         self.hidden_readers = _NOBODY
+        self.previewed = _NOBODY
         self.watermarks = dict(watermarks or {}) if large else _NO_MARKS
         self._recent: list[str] = []
         self._recent_from = head + 1

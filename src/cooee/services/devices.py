@@ -1,7 +1,7 @@
 """Devices: log in, be known by a token, log out, be revoked (PROTOCOL.md §11)."""
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -109,6 +109,8 @@ class DeviceService:
         self._known = TokenCache(clock, settings.cache_s, settings.cached_tokens)
         self._steady = SteadyTime(clock)
         self._seen: set[DeviceRef] = set()
+        self.revoked: Callable[[Collection[str]], None] = _nobody
+        """Is called with the users whose devices were revoked: they have no keys any more."""
         self._expiring: dict[DeviceRef, int] = {}
 
     async def log_in(self, login: Login) -> tuple[str, Device]:
@@ -361,6 +363,7 @@ class DeviceService:
     async def _revoke(self, refs: Sequence[DeviceRef]) -> None:
         if refs:
             await self._devices.revoke(refs)
+            self.revoked({ref.user_id for ref in refs})
             await self._cursors.forget_devices(refs)
             self._ended(refs)
 
@@ -370,3 +373,7 @@ class DeviceService:
         for ref in refs:
             self._expiring.pop(ref, None)
             self._routes.close_device(ref, CloseCode.UNAUTHORIZED, "logged out or revoked")
+
+
+def _nobody(_user_ids: Collection[str]) -> None:
+    """Nobody remembers anything of devices."""

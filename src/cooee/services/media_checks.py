@@ -3,7 +3,9 @@
 import asyncio
 import tempfile
 from collections import Counter
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from cooee.domain.errors import CooeeError, bad_frame, not_found, unavailable
 from cooee.domain.magic import HEAD_BYTES, agrees
@@ -33,9 +35,20 @@ class MediaChecks:
             CooeeError: ``not_found``, no such object, or none that the user may see, or not uploaded yet;
                 ``bad_frame``, another size, hash or type; ``unavailable``.
         """
+        await self._in_time(self._check(user_id, content))
+
+    async def check_encrypted(self, user_id: str, media_key: str) -> None:
+        """Return when the user may send the object with an encrypted message: it was uploaded as encrypted.
+
+        Raises:
+            CooeeError: as `check`.
+        """
+        await self._in_time(self._check_encrypted(user_id, media_key))
+
+    async def _in_time(self, check: Coroutine[Any, Any, None]) -> None:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
-                await self._check(user_id, content)
+                await check
         except TimeoutError:
             self.refused["unavailable"] += 1
             raise unavailable("the store of files does not answer; try again") from None
@@ -44,15 +57,26 @@ class MediaChecks:
             raise
 
     async def _check(self, user_id: str, content: MediaContent) -> None:
-        media = await self._media.hold(content.media_key, user_id, self._clock.wall_ms() + SEND_HOLD_MS)
-        if media is None:
-            raise not_found("the file")
+        media = await self._held(user_id, content.media_key)
         if (content.size, content.mime_type) != (media.size, media.content_type):
             raise bad_frame("content.size and content.mimeType must be those of the upload")
         if media.encrypted:
             raise bad_frame("an encrypted file goes with contentType encrypted")
         if media.state is MediaState.PENDING:
             await self._look(media)
+
+    async def _check_encrypted(self, user_id: str, media_key: str) -> None:
+        media = await self._held(user_id, media_key)
+        if not media.encrypted:
+            raise bad_frame("mediaKeys names files that were uploaded with encrypted: true")
+        if media.state is MediaState.PENDING:
+            await self._look(media)
+
+    async def _held(self, user_id: str, media_key: str) -> MediaObject:
+        media = await self._media.hold(media_key, user_id, self._clock.wall_ms() + SEND_HOLD_MS)
+        if media is None:
+            raise not_found("the file")
+        return media
 
     async def _look(self, media: MediaObject) -> None:
         """Look at what was uploaded; once, because objects never change."""
@@ -61,9 +85,9 @@ class MediaChecks:
             raise not_found("the uploaded file")
         if (found.size, found.sha256) != (media.size, media.sha256):
             raise bad_frame("the uploaded file has another size or hash than was asked for")
-        if not agrees(media.content_type, await self._head(media.key)):
+        if not media.encrypted and not agrees(media.content_type, await self._head(media.key)):
             raise bad_frame(f"the uploaded file is not {media.content_type}")
-        is_inspected = self._settings.inspection and media.content_type in INLINE
+        is_inspected = not media.encrypted and self._settings.inspection and media.content_type in INLINE
         await self._media.update(media.key, MediaState.STORED if is_inspected else MediaState.READY, b"{}")
 
     async def _head(self, key: str) -> bytes:

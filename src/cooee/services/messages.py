@@ -96,7 +96,7 @@ class Messages:
         if isinstance(answer, frames.Ack):
             return answer
         assert isinstance(answer, frames.Error)  # noqa: S101  # `send` knows no third answer
-        fields = {name: getattr(answer, name) for name in ("missing", "extra", "roster_version")}
+        fields = {name: getattr(answer, name) for name in ("missing", "extra", "roster_version", "device_list_hash")}
         extra = {name: value for name, value in fields.items() if value}
         raise CooeeError(ErrorCode(answer.code), answer.message, retry_after_ms=answer.retry_after_ms, extra=extra)
 

@@ -122,7 +122,9 @@ def as_user(account: Account) -> http.User:
 
 def _me(account: Account) -> http.Me:
     own = account.privacy
-    privacy = http.Privacy(own.last_seen.value, own.read_receipts, own.searchable, own.group_adds.value)
+    privacy = http.Privacy(
+        own.last_seen.value, own.read_receipts, own.searchable, own.group_adds.value, own.encrypted_previews
+    )
     return http.Me(
         account.user_id,
         account.display_name,
@@ -160,6 +162,7 @@ def _privacy(privacy: Privacy, patch: http.PatchPrivacy) -> Privacy:
         privacy.searchable if patch.searchable is kept else patch.searchable,
         privacy.group_adds if patch.group_adds is kept else GroupAddAudience(patch.group_adds),
         privacy.notifications,
+        privacy.encrypted_previews if patch.encrypted_previews is kept else patch.encrypted_previews,
     )
 
 

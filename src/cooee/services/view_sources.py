@@ -50,6 +50,7 @@ class ViewSources(NamedTuple):
         view.blocked = one != other and bool(blocked)
         view.gone = any(account.deleted or account.disabled for account in accounts.values())
         view.hidden_readers = _hidden_readers(accounts.values())
+        view.previewed = _previewed(accounts.values())
         if head.last == 0 and one != other:
             view.strangers = await self._strangers(one, other)
         return view
@@ -78,8 +79,13 @@ class ViewSources(NamedTuple):
         )
         view.gone = group.deleted
         view.hidden_readers = _hidden_readers(accounts.values())
+        view.previewed = _previewed(accounts.values())
         return view
 
 
 def _hidden_readers(accounts: Iterable[Account]) -> frozenset[str]:
     return frozenset(account.user_id for account in accounts if not account.privacy.read_receipts)
+
+
+def _previewed(accounts: Iterable[Account]) -> frozenset[str]:
+    return frozenset(account.user_id for account in accounts if account.privacy.encrypted_previews)

@@ -7,6 +7,7 @@ from cooee.domain.scopes import Scope
 from cooee.gateway.http.route import Call, Route
 from cooee.gateway.http.services import HttpServices
 from cooee.protocol import http
+from cooee.services.device_lists import hash_of
 from cooee.services.profiles import checked_user_id
 
 _Call = Call[HttpServices]
@@ -20,10 +21,14 @@ def _group_id(call: _Call) -> str:
     return conversation_id
 
 
-def _seen(group: Group, not_added: tuple[str, ...] = ()) -> http.Group:
+async def _seen(call: _Call, group: Group, not_added: tuple[str, ...] = ()) -> http.Group:
     """Return a group as its members see it, in the order in which they joined."""
     ranked = sorted(group.members.values(), key=lambda member: (member.joined, member.user_id))
-    members = tuple(http.GroupMember(member.user_id, member.role, member.joined) for member in ranked)
+    lists = await call.services.device_lists.load(tuple(group.members))
+    versions = {user_id: 0 if found is None else found.list.version for user_id, found in lists.items()}
+    members = tuple(
+        http.GroupMember(member.user_id, member.role, member.joined, versions[member.user_id]) for member in ranked
+    )
     return http.Group(
         group.conversation_id,
         group.name,
@@ -32,18 +37,19 @@ def _seen(group: Group, not_added: tuple[str, ...] = ()) -> http.Group:
         group.roster_version,
         group.created_at,
         not_added,
+        hash_of(lists),
     )
 
 
 async def create_group(call: _Call) -> http.Group:
     """Found a group."""
     wanted: http.CreateGroup = call.body
-    return _seen(*await call.services.groups.create(call.caller, wanted.name, wanted.member_ids))
+    return await _seen(call, *await call.services.groups.create(call.caller, wanted.name, wanted.member_ids))
 
 
 async def get_group(call: _Call) -> http.Group:
     """Return a group."""
-    return _seen(await call.services.groups.get(call.caller.user_id, _group_id(call)))
+    return await _seen(call, await call.services.groups.get(call.caller.user_id, _group_id(call)))
 
 
 async def patch_group(call: _Call) -> http.Group:
@@ -51,8 +57,8 @@ async def patch_group(call: _Call) -> http.Group:
     patch: http.PatchGroup = call.body
     conversation_id = _group_id(call)
     if isinstance(patch.name, str):
-        return _seen(await call.services.groups.rename(call.caller, conversation_id, patch.name))
-    return _seen(await call.services.groups.get(call.caller.user_id, conversation_id))
+        return await _seen(call, await call.services.groups.rename(call.caller, conversation_id, patch.name))
+    return await _seen(call, await call.services.groups.get(call.caller.user_id, conversation_id))
 
 
 async def delete_group(call: _Call) -> None:
@@ -63,7 +69,7 @@ async def delete_group(call: _Call) -> None:
 async def add_group_members(call: _Call) -> http.Group:
     """Let users in."""
     wanted: http.AddMembers = call.body
-    return _seen(*await call.services.groups.add_members(call.caller, _group_id(call), wanted.user_ids))
+    return await _seen(call, *await call.services.groups.add_members(call.caller, _group_id(call), wanted.user_ids))
 
 
 async def remove_group_member(call: _Call) -> None:
@@ -76,7 +82,7 @@ async def set_group_role(call: _Call) -> http.Group:
     """Change a member's role."""
     wanted: http.SetRole = call.body
     user_id = checked_user_id(call.path["userId"])
-    return _seen(await call.services.groups.set_role(call.caller, _group_id(call), user_id, wanted.role))
+    return await _seen(call, await call.services.groups.set_role(call.caller, _group_id(call), user_id, wanted.role))
 
 
 async def create_group_invite(call: _Call) -> http.Invite:
@@ -94,7 +100,7 @@ async def delete_group_invite(call: _Call) -> None:
 async def join_group(call: _Call) -> http.Group:
     """Come in by an invitation."""
     wanted: http.Join = call.body
-    return _seen(await call.services.groups.join(call.caller, wanted.token))
+    return await _seen(call, await call.services.groups.join(call.caller, wanted.token))
 
 
 _ONE = "/v1/groups/{conversationId}"

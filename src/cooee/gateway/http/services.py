@@ -10,10 +10,13 @@ from cooee.services.bots import BotService
 from cooee.services.budgets import Budgets
 from cooee.services.contacts import ContactService
 from cooee.services.conversation_list import ConversationList
+from cooee.services.device_lists import DeviceLists
 from cooee.services.devices import DeviceService
+from cooee.services.encryption_modes import EncryptionModes
 from cooee.services.export import ExportService
 from cooee.services.groups import GroupService
 from cooee.services.incoming import IncomingHooks
+from cooee.services.keys import KeyService
 from cooee.services.media import MediaService
 from cooee.services.messages import Messages
 from cooee.services.profiles import ProfileService
@@ -41,6 +44,9 @@ class HttpServices(msgspec.Struct, frozen=True):
     devices: DeviceService
     contacts: ContactService
     conversations: ConversationList
+    keys: KeyService
+    device_lists: DeviceLists
+    modes: EncryptionModes
     media: MediaService
     messages: Messages
     receipts: Receipts

@@ -1,6 +1,18 @@
 """The one table of everything that the public HTTP API offers; documents, checks and tests are made from it."""
 
-from cooee.gateway.http import accounts, bots, conversations, groups, incoming, media, push, server, users, webhooks
+from cooee.gateway.http import (
+    accounts,
+    bots,
+    conversations,
+    groups,
+    incoming,
+    keys,
+    media,
+    push,
+    server,
+    users,
+    webhooks,
+)
 from cooee.gateway.http.documents import document_routes
 from cooee.gateway.http.route import Route
 
@@ -9,6 +21,7 @@ ROUTES: tuple[Route, ...] = (
     *users.ROUTES,
     *conversations.ROUTES,
     *groups.ROUTES,
+    *keys.ROUTES,
     *media.ROUTES,
     *bots.ROUTES,
     *incoming.ROUTES,
