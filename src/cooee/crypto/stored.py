@@ -60,5 +60,5 @@ class Stored:
             return msgspec.msgpack.decode(body, type=kind, dec_hook=_from_plain)
         except BadState:
             raise
-        except (CryptoError, ValueError, TypeError, KeyError, msgspec.MsgspecError):
+        except (CryptoError, ValueError, TypeError, KeyError, RecursionError, msgspec.MsgspecError):
             raise BadState("a stored state is damaged") from None
