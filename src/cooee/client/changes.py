@@ -47,6 +47,15 @@ class Edit(NamedTuple):
     text: str | None
 
 
+class Page(NamedTuple):
+    """A page of history: of the numbers ``first`` to ``through`` exactly ``messages`` exist for this device."""
+
+    conversation_id: str
+    messages: tuple[Message, ...]
+    first: int
+    through: int
+
+
 class Changes:
     """The changes of one step of ``state``, which stays as it is until `install`. ``now``: ms of a monotonic clock."""
 
@@ -71,6 +80,13 @@ class Changes:
         self.message_keys: list[MessageKey] = []
         self.reactions: list[Reaction] = []
         self.edits: list[Edit] = []
+        self.dropped_keys: list[tuple[str, int]] = []
+        """Keys of messages that open nothing."""
+        self.pages: list[Page] = []
+        self.sealed: dict[str, Pending] = {}
+        self.unsealed: set[str] = set()
+        """Messages of the outbox that were encrypted, and are to be encrypted again."""
+        self.setup: dict[str, tuple[int, int]] = {}
         self.events: list[Event] = []
         self.learn: set[str] = set()
         self.rosters: set[str] = set()
@@ -97,7 +113,7 @@ class Changes:
     def is_empty(self) -> bool:
         """Whether there is nothing to store."""
         stored = (self.conversations, self.messages, self.erased, self.seen, self.placed, self.failed)
-        secret = (self.records, self.message_keys, self.reactions, self.edits)
+        secret = (self.records, self.message_keys, self.reactions, self.edits, self.dropped_keys, self.pages)
         return not any(stored) and not any(secret) and not self.sync_token and not self.keeps_to_device
 
     @property
@@ -122,6 +138,11 @@ class Changes:
             state.outbox.remove(client_message_id)
         for entry in self.failed.values():
             state.outbox.fail(entry)
+        for entry in self.sealed.values():
+            state.outbox.replace(entry)
+        for client_message_id in self.unsealed:
+            state.outbox.unseal(client_message_id, self.now)
+        state.setup.update(self.setup)
         for client_message_id, retry_after_ms in self.held_back.items():
             state.outbox.hold_back(client_message_id, retry_after_ms, self.now)
         for key, until in self.typing.items():

@@ -123,6 +123,24 @@ class DeviceLinked(msgspec.Struct, frozen=True, gc=False):
     device_id: str
 
 
+class DeviceUnlinked(msgspec.Struct, frozen=True, gc=False):
+    """A device of the own account is not linked any more: this one (it can send nothing encrypted), or another."""
+
+    device_id: str
+
+
+class LinkNeeded(msgspec.Struct, frozen=True, gc=False):
+    """The account has other devices, and this one is not linked: `Client.link_code`, or `Client.start_anew`."""
+
+
+class EncryptionProblem(msgspec.Struct, frozen=True, gc=False):
+    """Something that a person may have to know. ``code``: ``list_refused``, ``wrong_password`` or ``link_failed``."""
+
+    code: str
+    text: str
+    user_id: str = ""
+
+
 class SetupProgress(msgspec.Struct, frozen=True, gc=False):
     """How far it is with getting ready to write to a conversation: devices done, of all that take part.
 
@@ -149,5 +167,8 @@ Event = (
     | KeyChanged
     | EncryptionChanged
     | DeviceLinked
+    | DeviceUnlinked
+    | LinkNeeded
+    | EncryptionProblem
     | SetupProgress
 )

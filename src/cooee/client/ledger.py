@@ -4,6 +4,7 @@ Every change of the client's state goes through `Ledger.step`, one at a time.
 """
 
 import asyncio
+import secrets
 import time
 import weakref
 from collections import deque
@@ -13,8 +14,9 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, Self, TypeVar
 
+from cooee.client.e2ee.agent import Agent
 from cooee.client.errors import Stopped, StoreError
-from cooee.client.events import ConversationUpdated, Event
+from cooee.client.events import ConversationUpdated, Event, MessageDeleted, MessageUpdated
 from cooee.client.model import ConversationView, Message
 from cooee.client.state import ConversationState, State
 from cooee.client.store import Store
@@ -99,10 +101,17 @@ class EventStream:
 class Ledger:
     """The one place that changes the state. Store calls run in one thread of their own, in order."""
 
-    def __init__(self, store: Store, state: State, clock: Callable[[], int] = monotonic_ms) -> None:
+    def __init__(
+        self, store: Store, state: State, clock: Callable[[], int] = monotonic_ms, agent: Agent | None = None
+    ) -> None:
         self.store = store
         self.state = state
         self.clock = clock
+        self.agent = agent
+        self.sealing = False
+        """Whether there is a connection, so that what waits is to be sealed for the devices of now."""
+        self.keys_came = True
+        """Whether keys may have come of messages that could not be read."""
         self.waiters = 0
         self._thread = ThreadPoolExecutor(1, "cooee-store")
         self._turns = asyncio.Lock()
@@ -111,9 +120,15 @@ class Ledger:
         self._room = asyncio.Event()
 
     @classmethod
-    async def open(cls, store: Store, me: DeviceRef, clock: Callable[[], int] = monotonic_ms) -> Self:
-        """Return the ledger of what ``store`` has."""
-        return cls(store, await asyncio.to_thread(store.load, me), clock)
+    async def open(
+        cls, store: Store, me: DeviceRef, clock: Callable[[], int] = monotonic_ms, *, encrypts: bool = False
+    ) -> Self:
+        """Return the ledger of what ``store`` has. ``encrypts``: with the agent of end-to-end encryption."""
+        state = await asyncio.to_thread(store.load, me)
+        if not encrypts:
+            return cls(store, state, clock)
+        records = await asyncio.to_thread(store.load_records)
+        return cls(store, state, clock, Agent(me, records, secrets.token_bytes))
 
     async def close(self) -> None:
         """End the streams, finish what is being stored and close the store."""
@@ -134,8 +149,10 @@ class Ledger:
             StoreError: it could not be stored; the state is as the store has it, and nothing was told.
         """
         async with self._turns:
-            turn = Turn(self.state, self.clock())
+            turn = Turn(self.state, self.clock(), self.agent, wall_ms())
             fill(turn)
+            if self.sealing:
+                turn.seal_due()
             turn.finish()
             try:
                 views = await self.run(self._commit, turn)
@@ -143,6 +160,7 @@ class Ledger:
                 self.wake()
                 raise
             turn.install()
+            self.keys_came = self.keys_came or any(key[:2] not in turn.messages for key in turn.message_keys)
             for event in turn.events:
                 self.emit(event)
             for view in views:
@@ -155,7 +173,30 @@ class Ledger:
             self.store.commit(turn)
         if not self._streams:
             return []
+        turn.events = [self._as_stored(event) for event in turn.events]
+        turn.events += self._amended(turn)
         return [self._view(turn.conversation(conversation_id)) for conversation_id in turn.updated]
+
+    def _as_stored(self, event: Event) -> Event:
+        """Return a message that could not be read as the store has it: it may have been read, and edited, before."""
+        if isinstance(event, Message) and event.problem:
+            return self.store.find_message(event.conversation_id, event.sequence_number) or event
+        return event
+
+    def _amended(self, turn: Turn) -> list[Event]:
+        """Return what the controls of a turn changed, as far as it is held here."""
+        said = {(one.conversation_id, one.target): one.user_id for one in turn.reactions}
+        said |= {(one.conversation_id, one.target): one.user_id for one in turn.edits}
+        told: list[Event] = []
+        for (conversation_id, target), user_id in said.items():
+            found = self.store.find_target(conversation_id, target)
+            if found is not None and (conversation_id, found.sequence_number) not in turn.messages:
+                told.append(
+                    MessageDeleted(conversation_id, found.sequence_number, user_id)
+                    if found.deleted
+                    else MessageUpdated(found)
+                )
+        return told
 
     async def view(self, conversation: ConversationState) -> ConversationView:
         """Return a conversation as the application sees it."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from cooee.client.e2ee.results import Letter, Sealed
 from cooee.domain.ids import DeviceRef
 from cooee.domain.message import (
     CONTENT_DELETED,
@@ -142,6 +143,29 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         return f"Message({self.conversation_id} {self.sequence_number}, {self.content_type} of {self.sender_id})"
 
 
+def frame_of(message: Message) -> frames.MessageFrame:
+    """Return the ``message`` frame that ``message`` was, as far as it was not opened."""
+    return frames.MessageFrame(
+        message.message_id,
+        message.conversation_id,
+        message.sequence_number,
+        message.sender_id,
+        message.sender_device_id,
+        message.client_message_id,
+        message.timestamp,
+        message.content_type,
+        msgspec.Raw(msgspec.json.encode(message.content)),
+        message.reply_to,
+        message.mentions,
+        message.silent,
+        message.envelope,
+        message.group_envelope,
+        message.roster_version,
+        message.device_list_hash,
+        message.media_keys,
+    )
+
+
 def media_of(content_type: str, content: Any) -> Media | None:
     """Return the file that ``content`` names; None when there is none. One not uploaded yet has no ``media_key``."""
     if content_type not in MEDIA_TYPES or not isinstance(content, dict):
@@ -176,32 +200,14 @@ def message_of(frame: frames.MessageFrame) -> Message:
     )
 
 
-class Sealed(msgspec.Struct, frozen=True, gc=False):
-    """An encrypted message: its key K and content are made once; who it is for may change until it is sent.
-
-    ``key`` and ``content`` in base64url. Direct chats have ``envelopes``, groups the other three. ``ready``: it may be
-    sent as it is; else it is to be sealed again, with the same key and content.
-    """
-
-    key: str
-    content: str
-    envelopes: tuple[frames.WireEnvelope, ...] = ()
-    group_envelope: str | None = None
-    roster_version: int | None = None
-    device_list_hash: str | None = None
-    ready: bool = True
-
-    def __repr__(self) -> str:
-        return f"Sealed(ready={self.ready})"
-
-
 class Pending(msgspec.Struct, frozen=True, gc=False):
     """A message in the outbox: kept until its number is known.
 
     ``order`` is the order of writing; ``device_id`` names the device that may send it: the key of deduplication holds
     it, so no other device may. ``status`` is ``pending`` or ``failed``; then ``code`` and ``reason`` say why.
     ``body``: the JSON of `protocol.body` that is sent encrypted, empty for a plain message; ``content_type`` and
-    ``content`` say what it is here. ``sealed``: its encrypted form, once there is one. ``media_keys``: its files.
+    ``content`` say what it is here. ``letter``: its encrypted form, made once. ``sealed``: for which devices it is
+    readable, as long as the server agrees; not stored. ``media_keys``: its files. ``expires_in``: ms; 0 never.
     """
 
     client_message_id: str
@@ -219,6 +225,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     code: str = ""
     reason: str = ""
     body: str = ""
+    letter: Letter | None = None
     sealed: Sealed | None = None
     media_keys: tuple[str, ...] = ()
     expires_in: int = 0
@@ -231,7 +238,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     @property
     def ready(self) -> bool:
         """Whether it may be sent as it is."""
-        return not self.body or (self.sealed is not None and self.sealed.ready)
+        return not self.body or (self.letter is not None and self.sealed is not None)
 
     @property
     def text(self) -> str:
@@ -248,11 +255,11 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
 
     def frame(self) -> frames.Send:
         """Return the ``send`` frame; every re-send of a plain message is the same. Call when `ready`."""
-        if self.sealed is not None:
+        if self.letter is not None and self.sealed is not None:
             return frames.Send(
                 self.client_message_id,
                 CONTENT_ENCRYPTED,
-                msgspec.Raw(msgspec.json.encode(self.sealed.content)),
+                msgspec.Raw(msgspec.json.encode(self.letter.content)),
                 self.conversation_id,
                 notification_preview=self.preview,
                 silent=self.silent,

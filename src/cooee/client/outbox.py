@@ -1,10 +1,12 @@
 """Which message is sent when: in order within a conversation, one at a time, until its number is known (§3).
 
 Pure: time is passed in, and the store keeps the entries. One in flight per conversation keeps their order whatever is
-refused for a while; different conversations do not wait for each other.
+refused for a while; different conversations do not wait for each other. What is to be encrypted and is not yet holds
+back what is behind it.
 """
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
@@ -20,6 +22,9 @@ ANSWER_WITHIN_MS = 10_000
 
 SHORT_PAUSE_MS = 10_000
 """``rate_limited`` for at most this long is about the connection, so everything waits; longer, about the chat."""
+
+UNSEALED_MS = 100
+"""How long a message waits that was for other devices than the server knows, the second time; then twice as long …"""
 
 _HELD_BACK = 1_000
 
@@ -42,6 +47,7 @@ class Outbox:
         self._accepted: dict[str, tuple[int, int]] = {}
         self._wait_until: dict[str, int] = {}
         self._pause_until = 0
+        self._unsealed: dict[str, int] = {}
         for entry in pending:
             self.add(entry)
 
@@ -87,7 +93,8 @@ class Outbox:
     def _next(self, conversation_id: str, queue: dict[str, Pending], now: int) -> Pending | None:
         flight = self._flights.get(conversation_id)
         if flight is not None:
-            return queue[flight.client_message_id] if now >= flight.resend_at else None
+            entry = queue[flight.client_message_id]
+            return entry if now >= flight.resend_at and entry.ready else None
         if now < max(self._pause_until, self._wait_until.get(conversation_id, 0)):
             return None
         if len(self._flights) >= IN_FLIGHT_LIMIT:
@@ -95,8 +102,36 @@ class Outbox:
         for entry in queue.values():
             accepted = self._accepted.get(entry.client_message_id)
             if accepted is None or now >= accepted[1] + ANSWER_WITHIN_MS:
-                return entry
+                return entry if entry.ready else None
         return None
+
+    def to_seal(self, leaving: AbstractSet[str]) -> list[Pending]:
+        """Return what is to be encrypted now: of each conversation what is first in it once ``leaving`` are gone."""
+        firsts = []
+        for queue in self._queues.values():
+            first = next((entry for key, entry in queue.items() if key not in leaving | self._accepted.keys()), None)
+            if first is not None and not first.ready:
+                firsts.append(first)
+        return firsts
+
+    def replace(self, entry: Pending) -> None:
+        """Put another form of an entry in its place: it was sealed."""
+        queue = self._queues.get(entry.conversation_id, {})
+        if entry.client_message_id in queue:
+            queue[entry.client_message_id] = entry
+
+    def unseal(self, client_message_id: str, now: int) -> None:
+        """Let a message be encrypted again: the server says that it is for other devices; again and again, slower."""
+        entry = self.find(client_message_id)
+        if entry is None:
+            return
+        self.replace(msgspec.structs.replace(entry, sealed=None))
+        self._land(client_message_id)
+        times = self._unsealed.get(client_message_id, 0)
+        self._unsealed[client_message_id] = times + 1
+        if times:
+            wait = min(UNSEALED_MS << min(times, 10), ANSWER_WITHIN_MS)
+            self._wait_until[entry.conversation_id] = now + wait
 
     def next_due(self) -> int | None:
         """Return when `due` should be asked again at the latest, or None when nothing waits for a time."""
@@ -105,11 +140,24 @@ class Outbox:
             if conversation_id in self._flights or not queue:
                 continue
             waits = max(self._pause_until, self._wait_until.get(conversation_id, 0))
-            asks = [self._accepted[key][1] + ANSWER_WITHIN_MS if key in self._accepted else 0 for key in queue]
-            times.append(max(waits, min(asks)))
+            asks = self._asks(queue)
+            if asks:
+                times.append(max(waits, min(asks)))
         if len(self._flights) >= IN_FLIGHT_LIMIT:
             times = [flight.resend_at for flight in self._flights.values()]
         return min(times, default=None)
+
+    def _asks(self, queue: dict[str, Pending]) -> list[int]:
+        """Return when entries of a conversation are to be sent, as far as nothing that is not sealed is before them."""
+        asks = []
+        for key, entry in queue.items():
+            if key in self._accepted:
+                asks.append(self._accepted[key][1] + ANSWER_WITHIN_MS)
+                continue
+            if entry.ready:
+                asks.append(0)
+            break
+        return asks
 
     def accepted_at(self, client_message_id: str) -> int | None:
         """Return the record time that came with an ack without number, or None."""
@@ -126,6 +174,7 @@ class Outbox:
         self._land(client_message_id)
         self._accepted.pop(client_message_id, None)
         self._failed.pop(client_message_id, None)
+        self._unsealed.pop(client_message_id, None)
         entry = self.find(client_message_id)
         if entry is not None:
             queue = self._queues[entry.conversation_id]

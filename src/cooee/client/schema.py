@@ -1,7 +1,13 @@
 """The tables of the local store. A step is never changed once it is released; a new one is added behind it.
 
-The steps use one function that SQLite does not have: `FOLD`, which `cooee.client.folding` is.
+The steps use one function that SQLite does not have: ``fold``, see `folding`.
 """
+
+from pathlib import Path
+
+from cooee.client.database import Connection
+from cooee.client.errors import StoreUnusable
+from cooee.client.folding import fold
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -147,3 +153,21 @@ MIGRATIONS: tuple[str, ...] = (
 
 APPLICATION_ID = 0x434F4F45
 """`COOE`, stands in the file's header."""
+
+
+def migrate(db: Connection, path: Path, version: int = len(MIGRATIONS)) -> None:
+    """Bring the tables of ``db``, the database at ``path``, to ``version``, in one transaction.
+
+    Raises:
+        StoreUnusable: they are of a newer version than this program knows.
+    """
+    db.create_function("fold", 1, fold)
+    former = db.execute("PRAGMA user_version").fetchone()[0]
+    if former > len(MIGRATIONS):
+        raise StoreUnusable(f"{path} was written by a newer version; update this program")
+    if former >= version:
+        return
+    script = "".join(MIGRATIONS[former:version])
+    db.executescript(
+        f"BEGIN IMMEDIATE;{script};PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {version};COMMIT;"
+    )

@@ -31,6 +31,8 @@ class ConversationState(msgspec.Struct, frozen=True):
     the server has. ``roster`` None: members unknown; ``roster_exact``: the joining numbers are known, not assumed.
     ``ticked``: up to where own messages are delivered and read. ``own_last``: the newest own message.
     ``hinted``: a large group of which only hints come until everything is fetched (§5).
+    ``plain``: what is written here is not encrypted, as the message with the number ``mode_at`` said. ``timer``: after
+    how many ms new messages disappear (0: never), as the message ``timer_at`` said.
     """
 
     conversation_id: str
@@ -56,6 +58,10 @@ class ConversationState(msgspec.Struct, frozen=True):
     hinted: bool = False
     last_activity: int = 0
     counted: ServerCount = ServerCount()
+    plain: bool = False
+    mode_at: int = 0
+    timer: int = 0
+    timer_at: int = 0
     early: tuple[Piece, ...] = ()
 
     @property
@@ -98,6 +104,8 @@ class State:
         self.typing: dict[tuple[str, str], int] = {}
         self.to_device = 0
         """The newest device-to-device number that was handed on."""
+        self.setup: dict[str, tuple[int, int]] = {}
+        """How far it is with getting ready to write to a conversation, as it was told last."""
 
     def find(self, conversation_id: str) -> ConversationState | None:
         """Return the conversation, or None."""

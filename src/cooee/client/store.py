@@ -12,13 +12,13 @@ from pathlib import Path
 
 import msgspec
 
+from cooee.client.changes import Page
 from cooee.client.database import DATABASE_NAME, Connection, Error, connect, encrypt_former
 from cooee.client.errors import StoreUnusable
-from cooee.client.folding import fold
 from cooee.client.key_wrap import StoreKey
 from cooee.client.message_store import MessageStore
 from cooee.client.model import HistoryPage, Message, Pending
-from cooee.client.schema import APPLICATION_ID, MIGRATIONS
+from cooee.client.schema import migrate
 from cooee.client.state import UNREAD_CAP, ConversationState, State
 from cooee.client.timeline import EARLY_LIMIT, single
 from cooee.client.turn import Turn
@@ -50,6 +50,7 @@ class Store(MessageStore):
             StoreUnusable: it is damaged, no store of this key, of a newer version, or cannot be written.
         """
         self.path = folder / DATABASE_NAME
+        self.key = key
         encrypt_former(folder, key)
         try:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -57,10 +58,9 @@ class Store(MessageStore):
         except (OSError, Error) as problem:
             raise StoreUnusable(f"{self.path} cannot be opened: {problem}") from None
         try:
-            self._db.create_function("fold", 1, fold)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._migrate()
+            migrate(self._db, self.path)
         except Error as problem:
             self._db.close()
             raise StoreUnusable(
@@ -70,18 +70,6 @@ class Store(MessageStore):
         except StoreUnusable:
             self._db.close()
             raise
-
-    def _migrate(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(MIGRATIONS):
-            raise StoreUnusable(f"{self.path} was written by a newer version; update this program")
-        if version == len(MIGRATIONS):
-            return
-        script = "".join(MIGRATIONS[version:])
-        self._db.executescript(
-            f"BEGIN IMMEDIATE;{script};PRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {len(MIGRATIONS)};COMMIT;"
-        )
 
     def close(self) -> None:
         """Close the file; everything committed is in it."""
@@ -162,12 +150,16 @@ class Store(MessageStore):
         with self._transaction() as db:
             self._put_records(turn.records)
             self._put_messages(turn.messages.values(), me)
+            for page in turn.pages:
+                self._put_page(page, me)
             self._put_keys(turn.message_keys)
             self._put_reactions(turn.reactions)
             self._put_edits(turn.edits, me)
             self._put_seen(turn.seen.values())
             for conversation_id, number in turn.erased:
                 self._erase(conversation_id, number)
+            for conversation_id, number in turn.dropped_keys:
+                self._forget_key(conversation_id, number)
             for after in turn.conversations.values():
                 self._put_conversation(after, turn.state.find(after.conversation_id))
             db.executemany("DELETE FROM outbox WHERE client_message_id = ?", [(key,) for key in turn.placed])
@@ -276,20 +268,24 @@ class Store(MessageStore):
         self, me: DeviceRef, conversation_id: str, messages: Iterable[Message], first: int, through: int
     ) -> None:
         """Store a page of history, complete from ``first`` to ``through``; what was deleted since stays deleted."""
-        with self._transaction() as db:
-            self._put_messages(messages, me.user_id)
-            if first > through:
-                return
-            touching = db.execute(
-                "SELECT first, through FROM ranges WHERE conversation_id = ? AND first <= ? AND through >= ?",
-                (conversation_id, through + 1, first - 1),
-            ).fetchall()
-            db.executemany(
-                "DELETE FROM ranges WHERE conversation_id = ? AND first = ?", _keys(conversation_id, touching)
-            )
-            lowest = min([first, *(row[0] for row in touching)])
-            highest = max([through, *(row[1] for row in touching)])
-            db.execute("INSERT INTO ranges VALUES (?, ?, ?)", (conversation_id, lowest, highest))
+        with self._transaction():
+            self._put_page(Page(conversation_id, tuple(messages), first, through), me.user_id)
+
+    def _put_page(self, page: Page, me: str) -> None:
+        """Store a page of history, within a transaction."""
+        self._put_messages(page.messages, me)
+        if page.first > page.through:
+            return
+        touching = self._db.execute(
+            "SELECT first, through FROM ranges WHERE conversation_id = ? AND first <= ? AND through >= ?",
+            (page.conversation_id, page.through + 1, page.first - 1),
+        ).fetchall()
+        self._db.executemany(
+            "DELETE FROM ranges WHERE conversation_id = ? AND first = ?", _keys(page.conversation_id, touching)
+        )
+        lowest = min([page.first, *(row[0] for row in touching)])
+        highest = max([page.through, *(row[1] for row in touching)])
+        self._db.execute("INSERT INTO ranges VALUES (?, ?, ?)", (page.conversation_id, lowest, highest))
 
 
 def _keys(conversation_id: str, rows: Sequence[Sequence[int]]) -> list[tuple[str, int]]:

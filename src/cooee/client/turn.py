@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from cooee.client.changes import Changes
 from cooee.client.events import (
     AccountUpdated,
     MediaUpdated,
@@ -20,12 +19,13 @@ from cooee.client.events import (
     ToDevice,
     Typing,
 )
-from cooee.client.model import Message, Pending, message_of
+from cooee.client.model import Message, Pending
 from cooee.client.outbox import failed, is_final
 from cooee.client.state import ConversationState, ServerCount
 from cooee.client.system import after_system_message
 from cooee.client.ticks import covered
 from cooee.client.timeline import Held, Piece, hold, single
+from cooee.client.unsealing import Unsealing, decode_message
 from cooee.domain.errors import ErrorCode
 from cooee.domain.message import CONTENT_SYSTEM
 from cooee.domain.receipt import Watermark
@@ -34,11 +34,10 @@ from cooee.protocol import frames, http
 TYPING_EXPIRES_MS = 6_000
 _FOREVER = 1 << 62
 
-_decode_message = msgspec.json.Decoder(frames.MessageFrame).decode
 _decode_conversation = msgspec.json.Decoder(http.Conversation).decode
 
 
-class Turn(Changes):
+class Turn(Unsealing):
     """What frames and the user's wishes change, cause and tell."""
 
     # --- frames
@@ -50,7 +49,7 @@ class Turn(Changes):
             handle(self, frame)
 
     def _message(self, frame: frames.MessageFrame) -> None:
-        message = message_of(frame)
+        message = self.read(frame)
         number = message.sequence_number
         conversation = self.conversation(message.conversation_id)
         if conversation.learned and number <= conversation.position:
@@ -63,13 +62,15 @@ class Turn(Changes):
         self._hold(frame.conversation_id, Piece(frame.from_, frame.through))
 
     def _page(self, frame: frames.Messages) -> None:
-        messages = tuple(message_of(_decode_message(raw)) for raw in frame.messages)
+        messages = tuple(self.read(decode_message(raw)) for raw in frame.messages)
         if frame.covered_from <= frame.covered_through:
             self._hold(frame.conversation_id, Piece(frame.covered_from, frame.covered_through, messages))
 
     def _ack(self, frame: frames.Ack) -> None:
         pending = self.pending(frame.client_message_id)
         if pending is None:
+            if self.agent is not None and frame.client_message_id is not None:
+                self.draft.to_device_acked(frame.client_message_id)
             return
         if frame.sequence_number is not None and frame.message_id is not None:
             self._place(pending, frame.message_id, frame.sequence_number, frame.timestamp or pending.created_at)
@@ -92,8 +93,13 @@ class Turn(Changes):
     def _error(self, frame: frames.Error) -> None:
         pending = self.pending(frame.client_message_id)
         if pending is None:
+            if self.agent is not None and frame.client_message_id is not None:
+                self.draft.to_device_refused(frame.client_message_id, frame.code, frame.retry_after_ms)
             return
-        if is_final(frame.code, retryable=frame.retryable):
+        if frame.code == ErrorCode.MISMATCHED_DEVICES and pending.encrypted and self.agent is not None:
+            self.draft.mismatched(pending.conversation_id, frame)
+            self.unsealed.add(pending.client_message_id)
+        elif is_final(frame.code, retryable=frame.retryable):
             self.fail(failed(pending, frame.code, frame.message))
         elif frame.code != ErrorCode.UNAUTHORIZED:
             self.held_back[pending.client_message_id] = frame.retry_after_ms
@@ -167,7 +173,9 @@ class Turn(Changes):
         self.events.append(Typing(*key, "started" if started else "stopped", frame.kind))
 
     def _to_device(self, frame: frames.ToDevice) -> None:
-        if frame.sequence_number > self.to_device:
+        if self.agent is not None:
+            self.take_control(frame)
+        elif frame.sequence_number > self.to_device:
             self.to_device = frame.sequence_number
             self.events.append(ToDevice(frame.sequence_number, frame.sender_id, frame.sender_device_id, frame.content))
 
@@ -212,6 +220,7 @@ class Turn(Changes):
             known = conversation.learned and conversation.start < message.sequence_number <= conversation.position
             if settled or message.deleted or not known:
                 self.messages[conversation_id, message.sequence_number] = message
+                self.amend(message)
         learned = conversation.learned or piece.first <= 1
         head = max(conversation.head, piece.through)
         if not learned:
@@ -237,6 +246,7 @@ class Turn(Changes):
         if pending is None or pending.conversation_id != message.conversation_id:
             return False
         self.placed[pending.client_message_id] = message
+        self.place_letter(pending, message.sequence_number)
         self._tell_sent(pending, message.sequence_number)
         return True
 
@@ -250,7 +260,8 @@ class Turn(Changes):
             self.change(message.conversation_id, last_activity=last_activity)
             if message.content_type == CONTENT_SYSTEM:
                 self._system(message)
-            if not message.sent_by(self.state.me):
+            self.settle(message)
+            if not message.sent_by(self.state.me) and not message.hidden:
                 self.events.append(message)
 
     def _stop_typing(self, message: Message) -> None:
@@ -268,6 +279,8 @@ class Turn(Changes):
             number = message.content.get("sequenceNumber")
             if isinstance(number, int) and not isinstance(number, bool):
                 self.erased.append((message.conversation_id, number))
+                if self.agent is not None:
+                    self.draft.forget(message.conversation_id, number)
                 self.events.append(MessageDeleted(message.conversation_id, number, message.sender_id))
 
     # --- snapshots and wishes
@@ -341,6 +354,7 @@ class Turn(Changes):
 
     def finish(self) -> "Turn":
         """Derive the ticks and say which rosters are needed for them. Call once, before the turn is stored."""
+        self.close_draft()
         for conversation_id in list(self.conversations):
             self._tick(conversation_id)
         return self
