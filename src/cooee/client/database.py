@@ -80,7 +80,7 @@ def encrypt_former(folder: Path, key: StoreKey, step: Step = lambda _: None) -> 
             os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             _export(db, draft, key)
         step("exported")
-        _sync(draft)
+        sync_file(draft)
         step("synced")
         draft.replace(path)
         step("renamed")
@@ -130,7 +130,8 @@ def _remove(path: Path) -> None:
             path.with_name(path.name + end).unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make what is in a file durable."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         os.fsync(descriptor)

@@ -1,13 +1,15 @@
 """The key of a store, and how it is wrapped for keeping. Pure: what is random is passed in, files are read elsewhere.
 
 A store's key is 32 random bytes, so nothing about it can be guessed. Kept under a passphrase it is encrypted by
-AES-256-GCM (NIST SP 800-38D) under a key that Argon2id (RFC 9106) makes of the passphrase. Its *check value* tells a
-right key from a wrong one; being a MAC by the key (HMAC-SHA-256 under a label of its own), it says nothing about it.
+AES-256-GCM (NIST SP 800-38D) under a key that Argon2id (RFC 9106) makes of the passphrase, in NFC. Its *check value*
+tells a right key from a wrong one; being a MAC by the key (HMAC-SHA-256 under a label of its own), it says nothing
+about it.
 """
 
 import base64
 import hmac
 import secrets
+import unicodedata
 from collections.abc import Callable
 from typing import Literal
 
@@ -196,7 +198,7 @@ def _checked(key: StoreKey, wrapped: Wrapped) -> StoreKey:
 
 def _derive(passphrase: str, salt: bytes, costs: Costs) -> bytes:
     return hash_secret_raw(
-        passphrase.encode("utf-8", "surrogatepass"),
+        unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass"),
         salt,
         costs.passes,
         costs.memory_kib,
