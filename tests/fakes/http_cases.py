@@ -7,6 +7,7 @@ from cooee.domain.ids import DeviceRef
 from cooee.ports.media import MediaState
 from cooee.ports.webhooks import DeadLetter, Part
 from tests.fakes.asgi import AsgiClient, Reply
+from tests.fakes.device_keys import AccountKey, identity, publication
 from tests.fakes.house import House
 
 DIRECT = "dm:alice:bob"
@@ -64,6 +65,13 @@ CASES = (
     Case("requestUpload", "POST", "/v1/media/uploads", UPLOAD),
     Case("completeUpload", "POST", "/v1/media/{mediaKey}/complete", {"uploadId": "u1"}),
     Case("getMedia", "GET", "/v1/media/{mediaKey}?redirect=false"),
+    Case("putKeys", "PUT", "/v1/keys", publication("d")),
+    Case("getKeyStatus", "GET", "/v1/keys/status"),
+    Case("putDeviceList", "PUT", "/v1/users/alice/device-list", {"payload": "{list}", "signature": "{listSignature}"}),
+    Case("getDeviceList", "GET", "/v1/users/alice/device-list"),
+    Case("getDeviceLists", "POST", "/v1/device-lists", {"users": [{"userId": "bob"}, {"userId": "alice"}]}),
+    Case("claimKeys", "POST", "/v1/keys/claim", {"devices": [{"userId": "alice", "deviceId": "{own}"}]}),
+    Case("setEncryption", "PUT", f"/v1/conversations/{DIRECT}/encryption", {"mode": "plain"}),
     Case("createGroup", "POST", "/v1/groups", {"name": "Tea", "memberIds": ["bob"]}),
     Case("getGroup", "GET", "/v1/groups/{group}"),
     Case("patchGroup", "PATCH", "/v1/groups/{group}", {"name": "Tea party"}),
@@ -150,6 +158,8 @@ async def tour(house: House) -> list[tuple[Case, Reply]]:
     for case in CASES:
         if case.operation == "revokeDevice":
             names["device"] = await _another_device(house, alice)
+        if case.operation == "putDeviceList":
+            names |= await _own_list(alice)
         if case.operation == "completeUpload":
             house.blobs.put(names["mediaKey"], FILE, "text/plain")
         if case.operation == "getMedia":
@@ -172,6 +182,13 @@ async def bury_one(house: House, ref: DeviceRef, letter_id: str = "msg_dead") ->
     letter = DeadLetter(letter_id, (Part(DIRECT, 1, 1),), 1, 12, "the receiver answered 500")
     await house.ports.webhooks.bury(ref, letter, {}, 10)
     return letter_id
+
+
+async def _own_list(alice: AsgiClient) -> dict[str, str]:
+    own = (await alice.request("GET", "/v1/sessions/current")).json["deviceId"]
+    devices = [{"deviceId": own, "identityKey": identity("d")}]
+    signed = AccountKey("alice").list("alice", 1, devices=devices)
+    return {"own": own, "list": signed["payload"], "listSignature": signed["signature"]}
 
 
 async def _another_device(house: House, alice: AsgiClient) -> str:

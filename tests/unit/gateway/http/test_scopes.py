@@ -34,6 +34,7 @@ NEEDS = {
         *("listDevices", "revokeDevice", "changePassword", "deleteAccount", "exportAccount", "newRecoveryCodes"),
         *("createBot", "listBots", "getBot", "patchBot", "deleteBot"),
         *("createBotToken", "listBotTokens", "revokeBotToken"),
+        *("putKeys", "getKeyStatus", "claimKeys", "putDeviceList", "getDeviceList", "getDeviceLists", "setEncryption"),
         *("putPushSubscription", "getPushSubscription", "deletePushSubscription", "getVapidKey"),
     },
 }

@@ -7,6 +7,13 @@ from cooee.gateway.http.table import ROUTES
 from tests.fakes.http_cases import CASES
 
 PROMISED = {
+    "PUT /v1/keys",
+    "GET /v1/keys/status",
+    "POST /v1/keys/claim",
+    "PUT /v1/users/{}/device-list",
+    "GET /v1/users/{}/device-list",
+    "POST /v1/device-lists",
+    "PUT /v1/conversations/{}/encryption",
     "POST /v1/accounts",
     "POST /v1/sessions",
     "GET /v1/sessions/current",
