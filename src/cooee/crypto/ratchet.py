@@ -114,6 +114,9 @@ class Parsed(NamedTuple):
     salt: bytes = b""
     """Of its message key; it depends on the session that decrypts."""
 
+    def __repr__(self) -> str:
+        return "<Parsed>"
+
 
 def initiate(suite: Suite, agreed: Agreed, remote: DhPublicKey, random: Random) -> RatchetState:
     """Begin as the initiator, against the responder's signed pre-key (§3.3, §5.1)."""

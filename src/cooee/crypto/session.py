@@ -136,6 +136,9 @@ class Decrypted(NamedTuple):
     last_resort_id: int | None = None
     """The last-resort key that the tag belongs to: when it is deleted, its tags may go."""
 
+    def __repr__(self) -> str:
+        return "<Decrypted>"
+
 
 def start(
     suite: Suite, me: Me, peer: DeviceRef, bundle: PreKeyBundle, random: Random, record: SessionRecord | None = None
@@ -196,7 +199,9 @@ def decrypt(
 ) -> Decrypted:
     """Decrypt a message of either kind. The session that decrypts becomes the current one.
 
-    ``peer.identity`` is the identity key that the peer's signed device list names.
+    ``peer.identity`` is the identity key that the peer's signed device list names. What wraps a first message is only
+    authentic when it begins the session (its every part goes into the agreement); later it is redundant and not looked
+    at, while the message inside is as authentic as any.
 
     Raises:
         NoSession: a next message, and no session decrypts it; or there is none.
