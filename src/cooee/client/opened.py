@@ -12,6 +12,7 @@ from cooee.client.account import StoreLock, load_account, make_folder
 from cooee.client.api import Api, new_http_session
 from cooee.client.connection import Connection
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError, StoreError
+from cooee.client.expiry import Expiry
 from cooee.client.history import History
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.live import Live
@@ -129,11 +130,12 @@ async def log_in_again(parts: Opened, folder: Path, credentials: Credentials) ->
 
 @asynccontextmanager
 async def running(connection: Connection, parts: Opened) -> AsyncIterator[None]:
-    """Keep the connection, go on with uploads, and keep the outbox fresh; in the end say what is left, then close."""
+    """Keep the connection, go on with uploads, erase what expires, keep the outbox fresh; in the end say what is left, then close."""
     keeping = asyncio.create_task(connection.run(), name="cooee-connection")
     beside = [
         asyncio.create_task(parts.sending.keep_fresh(), name="cooee-outbox-expiry"),
         asyncio.create_task(parts.uploading.keep_going(), name="cooee-uploads"),
+        asyncio.create_task(Expiry(parts.ledger).keep_sweeping(), name="cooee-expiry"),
     ]
     try:
         yield
