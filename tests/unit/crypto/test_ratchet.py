@@ -5,11 +5,11 @@ import pytest
 
 from cooee.crypto import ratchet
 from cooee.crypto.errors import BadMessage, Duplicate, NoSession, TooFarAhead
-from cooee.crypto.keys import RootKey
+from cooee.crypto.keys import RootKey, SaltKey
 from cooee.crypto.pqxdh import Agreed
 from cooee.crypto.primitives import hmac_sha256
 from cooee.crypto.ratchet import MAX_AHEAD, MAX_RECEIVER_CHAINS, MAX_SKIPPED, RatchetState, SkippedKeys
-from cooee.crypto.suite import COOEE_V1, MAX_COUNTER, Route
+from cooee.crypto.suite import COOEE_V1, MAX_COUNTER, Header, Route
 from tests.fakes.pairwise import make_pair
 
 ALICE, BOB = make_pair(talk=False)
@@ -219,6 +219,36 @@ def test_a_message_of_another_route_is_refused(route: Route) -> None:
         ratchet.decrypt(COOEE_V1, bob.state, route, ratchet.parse(COOEE_V1, route, message))
 
 
+class CounterSalt:
+    """A salt that depends on what the agreement gave, and on the message."""
+
+    def start(self, secrets: bytes, *, initiated: bool) -> SaltKey:
+        return SaltKey(hmac_sha256(secrets, b"salt"))
+
+    def of(self, key: SaltKey, header: Header) -> bytes:
+        return hmac_sha256(bytes(key), b"%d" % header.counter)
+
+
+def test_a_suite_may_salt_message_keys() -> None:
+    salted = msgspec.structs.replace(COOEE_V1, salt=CounterSalt())
+    key = SaltKey(b"s" * 32)
+    alice = ratchet.initiate(salted, ROOT._replace(salt=key), BOB.signed.private.public(), ALICE.random)
+    bob = ratchet.respond(ROOT._replace(salt=key), BOB.signed.private)
+    for _ in range(2):
+        alice, message = ratchet.encrypt(salted, alice, THERE, b"there", ALICE.random)
+        parsed = ratchet.parse(salted, THERE, message)
+        other = msgspec.structs.replace(bob, salt=SaltKey(b"t" * 32))
+        for suite, state in ((COOEE_V1, bob), (salted, other)):
+            with pytest.raises(BadMessage):
+                ratchet.decrypt(suite, state, THERE, parsed)
+        bob, plaintext = ratchet.decrypt(salted, bob, THERE, parsed)
+        assert plaintext == b"there"
+        bob, message = ratchet.encrypt(salted, bob, BACK, b"back", ALICE.random)
+        alice, plaintext = ratchet.decrypt(salted, alice, BACK, ratchet.parse(salted, BACK, message))
+        assert plaintext == b"back"
+    assert alice.salt == bob.salt == key
+
+
 def test_ones_own_message_is_not_read() -> None:
     alice, _ = make_sides()
     with pytest.raises(BadMessage):
@@ -249,3 +279,4 @@ def test_no_secret_in_a_repr() -> None:
     for state in (alice.state, bob.state):
         assert repr(bytes(state.root))[2:12] not in repr(state)
         assert "\\x" not in repr(state)
+    assert repr(ratchet.parse(COOEE_V1, THERE, alice.send())) == "<Parsed>"
