@@ -130,7 +130,7 @@ async def log_in_again(parts: Opened, folder: Path, credentials: Credentials) ->
 
 @asynccontextmanager
 async def running(connection: Connection, parts: Opened) -> AsyncIterator[None]:
-    """Keep the connection, go on with uploads, erase what expires, keep the outbox fresh; in the end say what is left, then close."""
+    """Keep the connection and what goes on beside it; in the end say what is left, then close."""
     keeping = asyncio.create_task(connection.run(), name="cooee-connection")
     beside = [
         asyncio.create_task(parts.sending.keep_fresh(), name="cooee-outbox-expiry"),
