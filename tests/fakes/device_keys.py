@@ -63,7 +63,7 @@ class AccountKey:
         signature = self._private.sign(LIST_SIGNATURE_PREFIX + payload)
         return {"payload": base64url(payload), "signature": base64url(signature)}
 
-    def list(self, user_id: str, version: int, *devices: str, **fields: Any) -> dict[str, Any]:
+    def list(self, user_id: str, version: int, /, *devices: str, **fields: Any) -> dict[str, Any]:
         """Return the signed list of these devices, each with its `identity`; ``fields`` change the payload."""
         payload = {
             "type": "cooee-device-list",
