@@ -49,7 +49,7 @@ lock: $(DEV) ## choose versions that pyproject.toml allows, and write them to th
 	@scripts/lock
 
 clean: ## remove .venv, caches and built files; data folders stay
-	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov
+	@rm -rf .venv tests/interop/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov
 	@find src tests scripts -name __pycache__ -type d -exec rm -rf {} +
 
 # A stamp is newer than what it was made from, so a second run costs nothing.

@@ -89,7 +89,8 @@ class Ours:
 
     def __init__(self, *, one_time: int = 3) -> None:
         number = next(_numbers)
-        self.device: Device = make_device(f"person {number}", suite=LIBSIGNAL, one_time=one_time)
+        self.suite = LIBSIGNAL
+        self.device: Device = make_device(f"person {number}", suite=self.suite, one_time=one_time)
         ref = DeviceRef(str(UUID(int=number, version=4)), str(number % 126 + 1))
         self.device.me = Me(ref, self.device.me.identity)
         self.at = {"name": ref.user_id, "device": int(ref.device_id)}
@@ -101,19 +102,19 @@ class Ours:
     def start(self, theirs: Theirs, bundle: PreKeyBundle) -> None:
         """Begin a session, also where there is one."""
         known = self.device.records.get(theirs.ref)
-        made = session.start(LIBSIGNAL, self.device.me, theirs.ref, bundle, self.device.random, known)
+        made = session.start(self.suite, self.device.me, theirs.ref, bundle, self.device.random, known)
         self.device.records[theirs.ref] = made
 
     def encrypt(self, theirs: Theirs, plaintext: bytes) -> bytes:
         """Encrypt with the current session."""
-        made, message = session.encrypt(LIBSIGNAL, self.record(theirs), plaintext, self.device.random)
+        made, message = session.encrypt(self.suite, self.record(theirs), plaintext, self.device.random)
         self.device.records[theirs.ref] = made
         return message
 
     def open(self, theirs: Theirs, message: bytes) -> Decrypted:
         """Decrypt, and keep nothing."""
         known = self.device.records.get(theirs.ref)
-        return session.decrypt(LIBSIGNAL, self.device.me, theirs.party, known, message, self.device)
+        return session.decrypt(self.suite, self.device.me, theirs.party, known, message, self.device)
 
     def decrypt(self, theirs: Theirs, message: bytes) -> bytes:
         """Decrypt, and keep what came of it."""

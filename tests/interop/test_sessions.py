@@ -1,5 +1,6 @@
 """Sessions between the project's core and an independent implementation, begun by either side."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from cooee.crypto.errors import CryptoError, Duplicate, IdentityMismatch, NoSession, ReplayedFirstMessage, TooFarAhead
 from cooee.crypto.ratchet import MAX_AHEAD
 from cooee.crypto.session import SessionRecord
-from cooee.crypto.suite import MessageKind, Party
-from tests.interop.libsignal_suite import LIBSIGNAL
+from cooee.crypto.suite import Header, MessageKind, Party, Route
+from tests.interop.libsignal_suite import LIBSIGNAL, LibsignalFraming
 from tests.interop.oracle import Oracle, Refused
 from tests.interop.talkers import Ours, Pair, Theirs
 
@@ -180,6 +181,34 @@ def test_their_side_refuses_a_wrong_address(oracle: Oracle) -> None:
     pair = Pair(oracle, ours_begins=True)
     message = pair.encrypt(True, b"text")
     pair.ours.at = {**pair.ours.at, "device": 127}
+    with pytest.raises(Refused):
+        pair.decrypt(True, message)
+
+
+class WithoutAddresses(LibsignalFraming):
+    """First messages without field 6."""
+
+    def encode_message(self, route: Route, header: Header, ciphertext: bytes) -> bytes:
+        return super().encode_message(route._replace(first=False), header, ciphertext)
+
+
+class WithoutRatchet(LibsignalFraming):
+    """Messages without field 5, the last one but for addresses."""
+
+    def encode_message(self, route: Route, header: Header, ciphertext: bytes) -> bytes:
+        return super().encode_message(route._replace(first=False), header, ciphertext)[:-6]
+
+
+def test_their_side_does_without_addresses(oracle: Oracle) -> None:
+    pair = Pair(oracle, ours_begins=True)
+    pair.ours.suite = msgspec.structs.replace(LIBSIGNAL, framing=WithoutAddresses())
+    pair.tell(True, b"text")
+
+
+def test_their_side_wants_the_other_ratchet(oracle: Oracle) -> None:
+    pair = Pair(oracle, ours_begins=True)
+    pair.ours.suite = msgspec.structs.replace(LIBSIGNAL, framing=WithoutRatchet())
+    message = pair.encrypt(True, b"text")
     with pytest.raises(Refused):
         pair.decrypt(True, message)
 
