@@ -10,6 +10,7 @@ from cooee.cli.main import cli
 from cooee.client import Client
 from cooee.client.model import Account
 from cooee.client.peek import held_conversations
+from cooee.client.store_key import open_key, protect
 from cooee.client.turn import Turn
 
 LogIn = Callable[..., Account]
@@ -81,6 +82,16 @@ async def test_a_store_in_use_can_be_looked_into(alice: Path) -> None:
     async with Client("http://127.0.0.1:9", store=alice, live=False):
         assert [one.conversation_id for one in held_conversations(alice)][:2] == ["dm:alice:carol", "dm:alice:bob"]
         assert len(held_conversations(alice, limit=3)) == 3
+
+
+async def test_a_store_that_a_passphrase_or_keyring_opens_is_not_looked_into(alice: Path) -> None:
+    key = open_key(alice)
+    protect(alice, key, elsewhere=True)
+    assert held_conversations(alice) == []
+    protect(alice, key, passphrase="open sesame")
+    assert held_conversations(alice) == []
+    protect(alice, key)
+    assert len(held_conversations(alice)) == 6
 
 
 def test_what_is_no_store_holds_nothing(tmp_path: Path) -> None:
