@@ -136,8 +136,12 @@ class Pair:
         self.theirs = Theirs(oracle)
         self.ours = Ours(one_time=0 if last_resort else 3)
         self.ours_began = ours_begins
-        if ours_begins:
-            self.ours.start(self.theirs, self.theirs.bundle(1, last_resort=last_resort))
+        self.begin(ours_begins, 1, last_resort=last_resort)
+
+    def begin(self, ours: bool, number: int, *, last_resort: bool = False) -> None:
+        """Begin a session, as one side; ``number``: of the keys that the other implementation makes for it."""
+        if ours:
+            self.ours.start(self.theirs, self.theirs.bundle(number, last_resort=last_resort))
         else:
             self.theirs.start(self.ours)
 

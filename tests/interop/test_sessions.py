@@ -1,5 +1,7 @@
 """Sessions between the project's core and an independent implementation, begun by either side."""
 
+from enum import Enum, auto
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -99,6 +101,36 @@ def test_any_order_is_read(oracle: Oracle, ours: bool, steps: list[tuple[bool, b
             waiting.append((sender, pair.encrypt(sender, text), text))
     for side, message, text in reversed(waiting):
         assert pair.decrypt(side, message) == text
+    pair.tell(True, b"still talking")
+    pair.tell(False, b"still talking")
+
+
+class Step(Enum):
+    SEND = auto()
+    DELIVER = auto()
+    BEGIN = auto()
+
+
+steps_of_healing = st.lists(st.tuples(st.sampled_from(Step), st.booleans(), st.integers(0, 2**16)), max_size=25)
+
+
+@given(steps=steps_of_healing)
+def test_any_order_is_read_while_sessions_begin(oracle: Oracle, steps: list[tuple[Step, bool, int]]) -> None:
+    """Either side begins anew at any time, messages of all sessions cross, and all are read."""
+    pair = Pair(oracle, ours_begins=True)
+    pair.settle()
+    waiting: list[tuple[bool, bytes, bytes]] = []
+    for number, (step, side, choice) in enumerate(steps):
+        if step is Step.BEGIN:
+            pair.begin(side, number + 2)
+        elif step is Step.SEND:
+            text = f"message {number}".encode()
+            waiting.append((side, pair.encrypt(side, text), text))
+        elif waiting:
+            sender, message, text = waiting.pop(choice % min(len(waiting), 5))
+            assert pair.decrypt(sender, message) == text
+    for sender, message, text in waiting:
+        assert pair.decrypt(sender, message) == text
     pair.tell(True, b"still talking")
     pair.tell(False, b"still talking")
 
@@ -232,10 +264,7 @@ def test_a_new_session_takes_over(oracle: Oracle, ours: bool) -> None:
     pair = Pair(oracle, ours_begins=True)
     pair.settle()
     late = [(side, pair.encrypt(side, b"late")) for side in (True, False)]
-    if ours:
-        pair.ours.start(pair.theirs, pair.theirs.bundle(2))
-    else:
-        pair.theirs.start(pair.ours)
+    pair.begin(ours, 2)
     first = pair.encrypt(ours, b"anew")
     assert is_first(first)
     assert pair.decrypt(ours, first) == b"anew"
