@@ -19,6 +19,7 @@ TINY = {
     "push": ("--users", "5", "--every", "0.05", "--rate", "40"),
     "catchup": ("--conversations", "20", "--missed-in", "5", "--messages", "30", "--rounds", "2"),
     "history": ("--messages", "2000", "--conversations", "10", "--fetches", "20"),
+    "e2ee": ("--devices", "3", "--rounds", "1"),
 }
 SHAPES: dict[str, dict[str, tuple[str, ...]]] = {
     "pairs": {
@@ -40,6 +41,17 @@ SHAPES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "catchup": {"positive": ("messages_per_s", "seconds"), "p50_p99": ("catch_up_ms",)},
     "history": {"positive": ("messages", "seconds"), "p50_p99": ("fetch_ms",)},
+    "e2ee": {
+        "positive": (
+            "encrypt_us",
+            "turning_decrypt_us",
+            "content_encrypt_us",
+            "group_decrypt_us",
+            "set_up_ms",
+            "devices",
+        ),
+        "p50_p99": (),
+    },
 }
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "performance.md").read_text("utf-8")
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cooee.bench import catchup as catchup_scenario
+from cooee.bench import e2ee as e2ee_scenario
 from cooee.bench import figures as plain
 from cooee.bench import group as group_scenario
 from cooee.bench import history as history_scenario
@@ -144,6 +145,19 @@ def history(show: Any, *, messages: int, conversations: int, **options: Any) -> 
     )
 
 
+@bench.command()
+@click.option("--devices", default=1500, show_default=True, type=_COUNT, help="Devices that one message goes to.")
+@click.option("--rounds", default=30, show_default=True, type=_COUNT, help="Rounds that each figure is the median of.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def e2ee(*, devices: int, rounds: int, as_json: bool) -> None:
+    """End-to-end encryption alone: CPU time of messages and sessions, without a server."""
+    with Bar("Encrypting", quiet=as_json) as bar:
+        figures = e2ee_scenario.run(
+            rounds=rounds, devices=devices, progress=lambda what, done, total: bar.show(what, int(done), int(total))
+        )
+    _print(figures, as_json=as_json)
+
+
 def _show(
     scenario: Scenario,
     prepare: Callable[[plain.Progress], Prepare] | None,
@@ -165,6 +179,10 @@ def _show(
             figures = _loop()(measured(progress))
     except (OSError, TimeoutError) as problem:
         raise click.ClickException(f"the server cannot be loaded: {problem}") from None
+    _print(figures, as_json=as_json)
+
+
+def _print(figures: plain.Figures, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(figures))
     else:
