@@ -1,11 +1,17 @@
 """One step of the agent: an overlay over its state, stored with the turn that caused it, then installed, or dropped."""
 
+from collections.abc import Callable
 from typing import Any
 
+from cooee.client.e2ee import controls, due, groups, lists, opening, own, pairwise, sealing, stock
+from cooee.client.e2ee.kinds import Wish
 from cooee.client.e2ee.results import Letter, MessageKey, Notice, NotYet, Opened, Refused, Sealed, Unreadable
+from cooee.client.e2ee.step import Step
 from cooee.client.e2ee.wants import Want
+from cooee.crypto.keys import AccountPrivateKey
+from cooee.domain import base64url
 from cooee.protocol import frames
-from cooee.protocol.body import OwnConversation
+from cooee.protocol.body import MAX_ITEMS, OwnContact, OwnControl, OwnConversation
 
 
 class Draft:
@@ -14,8 +20,19 @@ class Draft:
     ``message_keys``: keys to store with it. ``notices``: to act on after `install`.
     """
 
-    message_keys: list[MessageKey]
-    notices: list[Notice]
+    def __init__(self, step: Step, install: Callable[["Draft"], None]) -> None:
+        self.step = step
+        self._install = install
+
+    @property
+    def message_keys(self) -> list[MessageKey]:
+        """The keys to store with this draft."""
+        return self.step.message_keys
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What to act on after `install`."""
+        return self.step.notices
 
     # --- the end of the step
 
@@ -24,12 +41,12 @@ class Draft:
 
         Call once, when the turn is complete.
         """
-        raise NotImplementedError
+        return self.step.dumped()
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to store (neither records nor message keys)."""
-        raise NotImplementedError
+        return not self.step.changed and not self.step.message_keys
 
     def install(self) -> None:
         """Make this the agent's state. Call after the transaction has been committed, before anything is sent.
@@ -37,7 +54,7 @@ class Draft:
         Raises:
             RuntimeError: another draft was begun since, or this one was installed.
         """
-        raise NotImplementedError
+        self._install(self)
 
     # --- sending
 
@@ -46,7 +63,7 @@ class Draft:
 
         Works without connection, lists or link. When the message has its number, store its `MessageKey`: `placed`.
         """
-        raise NotImplementedError
+        return sealing.enclose(self.step, conversation_id, client_message_id, body)
 
     def seal(self, letter: Letter) -> Sealed | NotYet | Refused:
         """Make the envelopes of a letter for the devices that are current now.
@@ -54,15 +71,15 @@ class Draft:
         Call when its turn comes in the outbox (one in flight per conversation), and again after each stored step while
         the answer is `NotYet`. A conversation that is asked about no more for 10 minutes is prepared no further.
         """
-        raise NotImplementedError
+        return sealing.seal(self.step, letter)
 
     def mismatched(self, conversation_id: str, error: frames.Error) -> None:
         """The server refused a sealed message with ``mismatched_devices``: look anew, then `seal` again."""
-        raise NotImplementedError
+        sealing.mismatched(self.step, conversation_id, error)
 
     def placed(self, letter: Letter, sequence_number: int) -> None:
         """An own letter has its number: its key goes into `message_keys` (own devices may ask for it)."""
-        raise NotImplementedError
+        sealing.placed(self.step, letter, sequence_number)
 
     # --- receiving
 
@@ -73,51 +90,55 @@ class Draft:
         readable. With ``key``: for what ``Store.unreadable_with_key`` finds, and pages of history whose key is stored.
         A failing message changes nothing but what is asked for. On success the key stands in `message_keys`.
         """
-        raise NotImplementedError
+        return opening.open_message(self.step, frame, key)
 
     def forget(self, conversation_id: str, sequence_number: int) -> None:
         """A message was deleted or has disappeared: ask for its key no more. Harmless for any other."""
-        raise NotImplementedError
+        opening.forget(self.step, conversation_id, sequence_number)
 
     def system(self, frame: frames.MessageFrame) -> None:
         """A system message of a group was taken in: who is a member is looked at again, and when he left is noted.
 
         Call for every system message of a group, in order, when it is delivered.
         """
-        raise NotImplementedError
+        groups.system(self.step, frame)
 
     def roster_changed(self, conversation_id: str) -> None:
         """Something else tells that a group's members or their devices may have changed: fetch it before sending."""
-        raise NotImplementedError
+        groups.need(self.step, conversation_id)
 
     def to_device(self, frame: frames.ToDevice) -> None:
         """Take in a blob. Call for each, in order; acknowledge it (``to_device.received``) after the draft is stored.
 
         Redelivered ones do no harm. What it brings stands in `message_keys` and `notices`.
         """
-        raise NotImplementedError
+        controls.take(self.step, frame)
 
     # --- what was wanted
 
     def got(self, want: Want, answer: Any) -> None:
         """A want was carried out; ``answer`` as its class says."""
-        raise NotImplementedError
+        slot = self._landed(want)
+        if slot is not None:
+            due.got(self.step, slot, want, answer)
 
     def failed(self, want: Want, code: str, retry_after_ms: int | None = None) -> None:
         """A want failed, with the error code of the server, or ``unreachable``; it is wanted again later if need be."""
-        raise NotImplementedError
+        slot = self._landed(want)
+        if slot is not None:
+            due.failed(self.step, slot, want, code, retry_after_ms)
 
     def to_device_acked(self, client_message_id: str) -> None:
         """The server has a frame of `Agent.outgoing`. Harmless for any other."""
-        raise NotImplementedError
+        controls.frame_acked(self.step, client_message_id)
 
     def to_device_refused(self, client_message_id: str, code: str, retry_after_ms: int | None = None) -> None:
         """The server refused a frame of `Agent.outgoing`: retried later, split, or given up, as the code says."""
-        raise NotImplementedError
+        controls.frame_refused(self.step, client_message_id, code, retry_after_ms)
 
     def work(self) -> None:
         """Do a bounded piece of what is due: keys, distributions, requests, retries, upkeep."""
-        raise NotImplementedError
+        due.work(self.step)
 
     # --- the user's wishes
 
@@ -127,15 +148,18 @@ class Draft:
         Raises:
             ValueError: the user has no account key that is known here.
         """
-        raise NotImplementedError
+        lists.set_verified(self.step, user_id, on=on)
+        key = base64url.encode(self.step.user(user_id).account_key)
+        self._tell_own(OwnControl(contacts=(OwnContact(user_id=user_id, account_key=key, verified=on),)))
 
     def accept_key(self, user_id: str) -> None:
         """Accept a changed account key: sending goes on. It is not verified by that."""
-        raise NotImplementedError
+        lists.accept(self.step, user_id)
 
     def tell_own(self, *conversations: OwnConversation) -> None:
         """Tell the other own devices how conversations are set."""
-        raise NotImplementedError
+        for at in range(0, len(conversations), MAX_ITEMS):
+            self._tell_own(OwnControl(conversations=conversations[at : at + MAX_ITEMS]))
 
     def link_code(self) -> str:
         """Return a new code of this device, valid for 10 minutes, for an old device to take in (`link`).
@@ -143,7 +167,7 @@ class Draft:
         Raises:
             ValueError: this device is linked, or has not published its keys yet (`Agent.standing`).
         """
-        raise NotImplementedError
+        return own.link_code(self.step)
 
     def link(self, code: str) -> None:
         """Approve the device that shows ``code``: sign it in, hand it the account key, send it an archive.
@@ -151,7 +175,7 @@ class Draft:
         Raises:
             ValueError: the text is no valid code, of another account, or this device is not linked.
         """
-        raise NotImplementedError
+        own.approve(self.step, code)
 
     def revoke(self, device_id: str) -> None:
         """Sign a list without an own device; then have the server drop it (``DELETE /v1/devices/{deviceId}``).
@@ -159,15 +183,48 @@ class Draft:
         Raises:
             ValueError: it is this device, or none of the list; or this device is not linked.
         """
-        raise NotImplementedError
+        step = self.step
+        if not step.linked or device_id == step.me.device_id or device_id not in step.user(step.me.user_id).devices:
+            raise ValueError("this is no other own device, or this device is not linked")
+        own.wish(step, Wish("remove", device_id, since=step.now))
 
     def start_anew(self, password: str) -> None:
         """Make a new account key and a list with this device alone. Others are told; other own devices are unlinked."""
-        raise NotImplementedError
+        step = self.step
+        account = bytes(AccountPrivateKey.generate(step.random))
+        step.change_device(wishes=(Wish("anew", account=account, since=step.now),))
+        step.memory.password = password
+        lists.need(step, step.me.user_id)
 
     def restored(self) -> None:
         """The records come from a backup: sessions and sender chains are begun anew, pre-keys replaced.
 
         Call once, in the first draft after a backup was restored.
         """
-        raise NotImplementedError
+        step = self.step
+        for ident in step.ids("session"):
+            record = step.find("session", ident)
+            if record.can_encrypt():
+                step.put("session", ident, record.retired())
+        for kind in ("chain", "holders", "out"):
+            for ident in step.ids(kind):
+                step.drop(kind, ident)
+        if step.has_device:
+            stock.replace_all(step)
+
+    # --- inside
+
+    def _landed(self, want: Want) -> tuple[str, ...] | None:
+        """End a want's flight, and return what it was for; None: it is none that was given, or was answered."""
+        flights = self.step.memory.flights
+        for slot, flying in flights.items():
+            if flying.number == want.number:
+                del flights[slot]
+                return slot
+        return None
+
+    def _tell_own(self, control: OwnControl) -> None:
+        step = self.step
+        for ref, _ in list(lists.current(step, step.me.user_id)):
+            if step.linked:
+                pairwise.tell(step, ref, control, "own")
