@@ -197,6 +197,20 @@ def test_a_deletion_counts_though_an_edit_with_a_greater_number_came_before_it(s
     assert held(store).deleted
 
 
+def test_nothing_of_a_deleted_text_stays_in_the_index(store: Store) -> None:
+    def index() -> bytes:
+        return b"".join(block for (block,) in store._db.execute("SELECT block FROM texts_data"))
+
+    commit(store, message(1, "zqj"), message(2, "abc"))
+    assert b"zqj" in index()
+    commit(store, edits=[Edit(CHAT, "m1", "bob", 5, "kxw")])
+    assert b"zqj" not in index()
+    assert b"kxw" in index()
+    commit(store, erased=[(CHAT, 1)])
+    assert b"kxw" not in index()
+    assert b"abc" in index()
+
+
 # --- edits and reactions
 
 

@@ -1,6 +1,7 @@
 """Backups of the store: what comes back is what was committed, or nothing comes at all."""
 
 import os
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -130,6 +131,23 @@ def test_progress_ends_with_all_of_it(tmp_path: Path) -> None:
     again: list[tuple[int, int]] = []
     restore(tmp_path / "b", PASSPHRASE, tmp_path / "new", lambda *step: again.append(step))
     assert again[-1] == told[-1]
+
+
+def test_no_more_than_a_part_is_held_however_large_the_store(tmp_path: Path) -> None:
+    with closing(Store(tmp_path, STORE_KEY)) as store:
+        fill(store, 5000)
+        size = sum(len(row[0]) for row in store._db.execute("SELECT message FROM messages"))
+    largest = []
+    for work in (
+        lambda: backup(tmp_path, STORE_KEY, ACCOUNT, tmp_path / "b", PASSPHRASE),
+        lambda: restore(tmp_path / "b", PASSPHRASE, tmp_path / "new"),
+    ):
+        tracemalloc.start()
+        work()
+        largest.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert size > 5_000_000
+    assert max(largest) < 10 * store_backup.PART
 
 
 def left(tmp_path: Path) -> set[str]:
