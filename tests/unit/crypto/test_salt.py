@@ -1,4 +1,4 @@
-"""A suite may salt message keys with what the agreement gave: both sides then need the same salt, also after a store."""
+"""A suite may salt message keys with what the agreement gave: both sides need the same salt, also after a store."""
 
 import msgspec
 import pytest
