@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 from cooee.client.errors import StoreError
-from cooee.client.events import ConversationUpdated, MessageUpdated
+from cooee.client.events import ConversationUpdated, MessageDeleted
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.turn import Turn
 
@@ -37,15 +37,12 @@ class Expiry:
     async def _erase(self, places: list[tuple[str, int]]) -> None:
         def fill(turn: Turn) -> None:
             turn.erased += places
+            turn.events += [MessageDeleted(*place, "") for place in places]
             if turn.agent is not None:
-                for conversation_id, number in places:
-                    turn.draft.forget(conversation_id, number)
+                for place in places:
+                    turn.draft.forget(*place)
 
         await self._ledger.step(fill)
-        for place in places:
-            message = await self._ledger.run(self._ledger.store.find_message, *place)
-            if message is not None:
-                self._ledger.emit(MessageUpdated(message))
         touched = [self._ledger.state.find(conversation_id) for conversation_id in dict(places)]
         for view in await self._ledger.views(one for one in touched if one is not None):
             self._ledger.emit(ConversationUpdated(view))

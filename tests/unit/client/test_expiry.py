@@ -9,7 +9,7 @@ import pytest
 
 from cooee.client import expiry
 from cooee.client.changes import MessageKey
-from cooee.client.events import ConversationUpdated, MessageUpdated
+from cooee.client.events import ConversationUpdated, MessageDeleted
 from cooee.client.expiry import Expiry
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.model import Message
@@ -51,8 +51,10 @@ async def test_what_has_expired_goes_with_its_key_and_the_rest_stays(ledger: Led
     assert await Expiry(ledger).sweep(1000) == 1
     assert kept(ledger) == [2, 3]
     first, second = await anext(stream), await anext(stream)
-    assert isinstance(first, MessageUpdated)
-    assert (first.message.sequence_number, first.message.deleted, first.message.text) == (1, True, "")
+    assert first == MessageDeleted(CHAT, 1, "")
+    found = ledger.store.find_message(CHAT, 1)
+    assert found is not None
+    assert (found.deleted, found.content) == (True, None)
     assert isinstance(second, ConversationUpdated)
     assert await Expiry(ledger).sweep(1000) == 0
 
@@ -75,9 +77,9 @@ async def test_it_is_noticed_when_a_message_expires_that_came_later(
         stream = ledger.subscribe()
         await put(ledger, (2, wall_ms() + 50))
         async with asyncio.timeout(10):
-            while not isinstance(event := await anext(stream), MessageUpdated):
+            while not isinstance(event := await anext(stream), MessageDeleted):
                 pass
-        assert event.message.sequence_number == 2
+        assert event.sequence_number == 2
         assert kept(ledger) == [1]
     finally:
         sweeping.cancel()
