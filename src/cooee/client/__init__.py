@@ -6,7 +6,10 @@ May import `protocol`, `crypto` and `domain`, nothing of the server.
 from cooee.client.account import load_account
 from cooee.client.api import Api
 from cooee.client.client import Client, ClientSettings
+from cooee.client.e2ee.results import Diagnostics
+from cooee.client.encryption import LinkCode, OwnDevice, SafetyNumber, restore_backup
 from cooee.client.errors import (
+    BackupUnusable,
     ConnectionFailed,
     CooeeClientError,
     DownloadFailed,
@@ -15,9 +18,12 @@ from cooee.client.errors import (
     ServerError,
     Stopped,
     StoreError,
+    StoreKeyError,
     StoreLocked,
+    StoreLockedByPassphrase,
     StoreMismatch,
     StoreUnusable,
+    WrongPassphrase,
 )
 from cooee.client.events import (
     AccountUpdated,
@@ -49,6 +55,7 @@ __all__ = [
     "Account",
     "AccountUpdated",
     "Api",
+    "BackupUnusable",
     "Client",
     "ClientSettings",
     "ConnectionFailed",
@@ -58,6 +65,7 @@ __all__ = [
     "CooeeClientError",
     "DeviceLinked",
     "DeviceUnlinked",
+    "Diagnostics",
     "DownloadFailed",
     "EncryptionChanged",
     "EncryptionProblem",
@@ -66,6 +74,7 @@ __all__ = [
     "FileKind",
     "HistoryPage",
     "KeyChanged",
+    "LinkCode",
     "LinkNeeded",
     "Media",
     "MediaUpdated",
@@ -73,24 +82,30 @@ __all__ = [
     "MessageDeleted",
     "MessageUpdated",
     "NotLoggedIn",
+    "OwnDevice",
     "Pending",
     "Presence",
     "Progress",
+    "SafetyNumber",
     "SendFailed",
     "ServerError",
     "SetupProgress",
     "Stopped",
     "StoreError",
+    "StoreKeyError",
     "StoreLocked",
+    "StoreLockedByPassphrase",
     "StoreMismatch",
     "StoreUnusable",
     "TickChanged",
     "ToDevice",
     "Typing",
     "WebhookNotVerified",
+    "WrongPassphrase",
     "inbox",
     "load_account",
     "log_in",
     "register",
+    "restore_backup",
     "verify_webhook",
 ]

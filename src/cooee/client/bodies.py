@@ -66,8 +66,10 @@ def file_content(file: EncryptedFile, caption: str | None) -> dict[str, Any]:
     return content | ({"caption": caption} if caption else {})
 
 
-def readable(sealed: Message, payload: bytes) -> Message:
+def readable(sealed: Message, payload: bytes, *, read: bool) -> Message:
     """Return the message that ``sealed`` (content type ``encrypted``) is, given its opened body.
+
+    ``read``: it was read already, or is an own one; so its time runs from when it was sent.
 
     A malformed body, or one of a newer kind, makes a message of the content type `UNSUPPORTED`.
     """
@@ -87,7 +89,8 @@ def readable(sealed: Message, payload: bytes) -> Message:
         group_envelope=None,
         encrypted=True,
         problem=UNSUPPORTED if said.content_type == UNSUPPORTED else "",
-        expires_at=sealed.timestamp + said.expires_in if said.expires_in else 0,
+        expires_in=said.expires_in,
+        expires_at=sealed.timestamp + said.expires_in if said.expires_in and read else 0,
     )
 
 

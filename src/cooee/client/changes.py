@@ -83,6 +83,8 @@ class Changes:
         self.dropped_keys: list[tuple[str, int]] = []
         """Keys of messages that open nothing."""
         self.pages: list[Page] = []
+        self.read_at: dict[str, tuple[int, int, int]] = {}
+        """Of which conversations numbers (from, through] were read now, and when (ms since the epoch)."""
         self.sealed: dict[str, Pending] = {}
         self.unsealed: set[str] = set()
         """Messages of the outbox that were encrypted, and are to be encrypted again."""

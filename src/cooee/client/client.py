@@ -19,17 +19,17 @@ import msgspec
 from cooee.client.account import save_account
 from cooee.client.api import Api
 from cooee.client.connection import Connection
+from cooee.client.encryption import EncryptionOfClient
 from cooee.client.errors import Stopped
 from cooee.client.events import ConnectionState
 from cooee.client.ledger import EventStream, Ledger
 from cooee.client.links import HttpLinks
 from cooee.client.media import MediaOfClient
-from cooee.client.model import Account, ConversationView, HistoryPage, Message, Pending
+from cooee.client.messages import MessagesOfClient
+from cooee.client.model import Account, ConversationView, HistoryPage, Message
 from cooee.client.opened import Credentials, Opened, log_in_again, opened, running
 from cooee.client.opening import Opening
-from cooee.client.state import ConversationState
 from cooee.client.turn import Turn
-from cooee.domain.digest import preview_of
 from cooee.domain.ids import DeviceRef
 from cooee.protocol import frames, http
 from cooee.protocol.codes import CloseCode
@@ -58,13 +58,15 @@ class ClientSettings(msgspec.Struct, frozen=True):
     """Whether device-to-device blobs are acknowledged as soon as they were told as events."""
 
 
-class Client(MediaOfClient):
+class Client(MessagesOfClient, MediaOfClient, EncryptionOfClient):
     """One device of one account, with its local store in the folder ``store``.
 
     The account comes from the store, from ``token``, or from a log-in with ``user`` and ``password``. With
     ``live=False`` no connection is kept: the HTTP operations and the local history are there, and messages wait in the
     outbox. ``follow_large_groups``: fetch everything of large groups, not only of those that are open.
     ``ca_file``: an authority (PEM) to trust in the server's certificate, beside the system's; else `COOEE_CA_FILE`.
+    ``encryption``: ``off`` sends everything in the clear and opens nothing. ``passphrase`` or ``store_key`` (32 bytes)
+    protect the store on the disk; without either its key lies beside it.
     """
 
     def __init__(  # noqa: PLR0913 - each has a name, and a default but for the first two
@@ -81,10 +83,14 @@ class Client(MediaOfClient):
         follow_large_groups: bool = False,
         ca_file: str | Path | None = None,
         settings: ClientSettings | None = None,
+        encryption: Literal["on", "off"] = "off",
+        passphrase: str | None = None,
+        store_key: bytes | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.folder = Path(store).expanduser()
-        self._credentials = Credentials(user, password, token, device_name, device_type)
+        self._credentials = Credentials(user, password, token, device_name, device_type, passphrase, store_key)
+        self._encrypts = encryption == "on"
         self._live_wanted = live
         self._follow = follow_large_groups
         self._ca_file = ca_file
@@ -97,7 +103,7 @@ class Client(MediaOfClient):
         """Open the store, log in if need be, and begin to connect; does not wait for the connection.
 
         Raises:
-            StoreLocked, StoreMismatch, StoreUnusable: the store cannot be used.
+            StoreLocked, StoreMismatch, StoreUnusable, StoreKeyError: the store cannot be used.
             NotLoggedIn, ServerError, ConnectionFailed: there is no account in the store, and the log-in failed.
         """
         settings = self._settings
@@ -111,6 +117,7 @@ class Client(MediaOfClient):
                     follow=self._follow,
                     acknowledge=settings.acknowledge_to_device,
                     ca_file=self._ca_file,
+                    encrypts=self._encrypts,
                 )
             )
             self._opened = parts
@@ -224,97 +231,6 @@ class Client(MediaOfClient):
                 await asyncio.wait_for(self._connection.ended(), _LEAVE_S)
         self._ledger.stop(Stopped(CloseCode.UNAUTHORIZED, "logged out"))
         save_account(self.folder, Account(self.url, *self.me, token=""))
-
-    # --- sending
-
-    async def send_text(
-        self,
-        to: str,
-        text: str,
-        *,
-        reply_to: str | None = None,
-        mentions: Iterable[str] = (),
-        silent: bool = False,
-        preview: str | None = None,
-    ) -> Pending:
-        """Commit a text to the outbox, from where it is sent once, now or when there is a connection again.
-
-        ``to``: a userId or a conversationId. Returns as soon as it is durable here. ``preview`` is what a notification
-        shows of it: the beginning of the text when it is None, nothing when it is empty.
-
-        Raises:
-            SendFailed: it can never be sent: an impossible recipient, an empty or too long text.
-            StoreUnusable: it could not be stored.
-        """
-        return await self._parts.sending.text(
-            to,
-            text,
-            reply_to=reply_to,
-            mentions=tuple(mentions),
-            silent=silent,
-            preview=preview_of(text) if preview is None else preview,
-        )
-
-    def conversation_id(self, to: str) -> str:
-        """Return the conversation with a user, or the conversation itself.
-
-        Raises:
-            SendFailed: ``bad_frame``: it is neither a userId nor a conversationId.
-        """
-        return self._parts.sending.conversation_id(to)
-
-    async def outbox(self) -> Sequence[Pending]:
-        """Return the messages whose number is not known, in the order of writing, the failed ones too."""
-        return self._parts.sending.entries()
-
-    async def retry(self, client_message_id: str) -> Pending:
-        """Send a failed message again, as a new one.
-
-        Raises:
-            KeyError: there is no such failed message.
-            SendFailed: ``not_found``: its file never was uploaded.
-        """
-        return await self._parts.sending.retry(client_message_id)
-
-    async def discard(self, client_message_id: str) -> None:
-        """Forget a failed message.
-
-        Raises:
-            KeyError: there is no such failed message.
-        """
-        await self._parts.sending.discard(client_message_id)
-
-    async def wait_for_sent(self, client_message_id: str, timeout_s: float | None = None) -> Message:
-        """Wait until a message has its number (one tick).
-
-        Raises:
-            SendFailed: it was refused, is too old, or is not known here.
-            TimeoutError, Stopped: see `online`.
-        """
-        return await self._until(lambda: self._parts.sending.find(client_message_id), timeout_s)
-
-    async def wait_for_delivered(self, client_message_id: str, timeout_s: float | None = None) -> Message:
-        """Wait until everybody has received a message (two ticks). Raises as `wait_for_sent`."""
-        return await self._wait_for_tick(
-            client_message_id, timeout_s, lambda conversation: conversation.ticked.delivered
-        )
-
-    async def wait_for_read(self, client_message_id: str, timeout_s: float | None = None) -> Message:
-        """Wait until everybody has read a message (two blue ticks). Raises as `wait_for_sent`."""
-        return await self._wait_for_tick(client_message_id, timeout_s, lambda conversation: conversation.ticked.read)
-
-    async def _wait_for_tick(
-        self, client_message_id: str, timeout_s: float | None, through: Callable[[ConversationState], int]
-    ) -> Message:
-        async with asyncio.timeout(timeout_s):
-            message = await self.wait_for_sent(client_message_id)
-
-            async def check() -> Message | None:
-                conversation = self._ledger.state.find(message.conversation_id)
-                ticked = conversation is not None and through(conversation) >= message.sequence_number
-                return message if ticked else None
-
-            return await self._until(check, None)
 
     # --- conversations
 

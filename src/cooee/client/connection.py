@@ -97,6 +97,7 @@ class Connection:
         try:
             while not self._closing.is_set():
                 ending = await self._once()
+                self._ledger.disconnected()
                 self._ledger.state.outbox.disconnected()
                 if ending.stop is not None and not await self._renewed(ending.stop):
                     self._stop(ending.stop)
@@ -205,6 +206,7 @@ class Connection:
             self._probe_wait = self._probe_ms
         else:
             self._probe_at = self._ledger.clock() + self._probe_wait
+        self._ledger.connected()
         self._live.connected(greeted.welcome, self._ledger.clock(), heartbeat=transport.name == "websocket")
         self._tell(ConnectionState("catching_up", transport.name))
 

@@ -11,7 +11,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import aiohttp
 
@@ -21,6 +21,8 @@ from cooee.client.errors import ConnectionFailed, DownloadFailed, ServerError
 from cooee.client.files import PIECE, Progress
 from cooee.client.media_api import MediaApi
 from cooee.client.reasons import reason_of
+from cooee.client.sealed_files import open_file
+from cooee.domain import base64url
 from cooee.protocol.media import MediaLink
 
 TRIES = 8
@@ -30,8 +32,19 @@ _KEEP = 0o600
 Pause = Callable[[float], Awaitable[None]]
 
 
+class Lock(NamedTuple):
+    """What opens an encrypted file: ``key`` and ``digest`` in base64url, and how many bytes come out."""
+
+    key: str
+    digest: str
+    size: int
+
+    def __repr__(self) -> str:
+        return "Lock(…)"
+
+
 class Download:
-    """One file on its way here. ``pause`` waits (s)."""
+    """One file on its way here. ``pause`` waits (s). ``lock``: the file is encrypted, and written decrypted."""
 
     def __init__(
         self,
@@ -41,7 +54,9 @@ class Download:
         thumbnail: bool = False,
         progress: Progress | None = None,
         pause: Pause = asyncio.sleep,
+        lock: Lock | None = None,
     ) -> None:
+        self._lock = lock
         self._api = api
         self._media_key = media_key
         self._thumbnail = thumbnail
@@ -62,10 +77,15 @@ class Download:
         """
         _check_target(path, force=force)
         link = await self._link()
+        if self._lock is not None and link.sha256 != base64url.decode(self._lock.digest).hex():
+            raise DownloadFailed("the store has another file than was sent; nothing was kept")
         part, file = await asyncio.to_thread(_opened, path.parent, link.sha256)
         with file:
             try:
                 await self._fill(file, link)
+                if self._lock is not None:
+                    await asyncio.to_thread(_unlock, file, part, self._lock, path, force)
+                    return link
             except DownloadFailed:
                 part.unlink(missing_ok=True)
                 raise
@@ -148,6 +168,18 @@ class Download:
         await self._pause(wait_s)
 
 
+def write_file(path: Path, content: bytes, *, force: bool) -> None:
+    """Write a small file, mode 0600, at once and wholly; raises as `Download.to`."""
+    _check_target(path, force=force)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, _KEEP), "r+b") as file:
+            file.write(content)
+            _settle(file, part, path, force)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _check_target(path: Path, *, force: bool) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a file in it")
@@ -167,6 +199,18 @@ def _opened(folder: Path, sha256: str) -> tuple[Path, BinaryIO]:
             continue
         return part, file
     raise OSError(f"{folder}: what is downloaded cannot be locked")
+
+
+def _unlock(sealed: BinaryIO, part: Path, lock: Lock, path: Path, force: bool) -> None:  # given by position
+    """Decrypt what came, and give the outcome its name once all of it was checked; then the encrypted file goes."""
+    plain = part.with_name(f"{part.name}.{secrets.token_hex(4)}.plain")
+    try:
+        with os.fdopen(os.open(plain, os.O_CREAT | os.O_EXCL | os.O_RDWR, _KEEP), "r+b") as file:
+            open_file(sealed, file, *lock)
+            _settle(file, plain, path, force)
+    finally:
+        plain.unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
 
 
 def _digest(file: BinaryIO) -> str:

@@ -13,6 +13,7 @@ from cooee.client.errors import SendFailed
 from cooee.client.model import Pending
 from cooee.domain.magic import HEAD_BYTES, agrees, types_of
 from cooee.domain.media import MAX_FILENAME, OCTETS, goes_with, is_filename, is_mime_type
+from cooee.protocol.body import EncryptedFile, MediaBody
 from cooee.protocol.disposition import safe_name
 from cooee.protocol.media import RequestUpload, Upload
 
@@ -39,6 +40,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     ``content`` is that of the message to be, without its ``mediaKey``. ``spooled``: the file is a copy in the store's
     folder, and goes when it is uploaded. ``upload`` is the grant that was used last; its ``parts_done`` are there.
+    ``encrypted``: the file is an encrypted copy; its key and digest stand in ``content``. ``expires_in``: ms, 0 never.
     """
 
     client_message_id: str
@@ -58,6 +60,11 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
     media_key: str = ""
     upload: Upload | None = None
     parts_done: tuple[int, ...] = ()
+    encrypted: bool = False
+    expires_in: int = 0
+
+    def __repr__(self) -> str:
+        return f"FileEntry({self.client_message_id} to {self.conversation_id}, {self.size} bytes)"
 
     @property
     def name(self) -> str:
@@ -71,6 +78,8 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     def wanted(self) -> RequestUpload:
         """Return what to ask the server for."""
+        if self.encrypted:
+            return RequestUpload(OCTETS, self.size, self.sha256, encrypted=True, media_key=self.media_key)
         return RequestUpload(
             self.content["mimeType"], self.size, self.sha256, filename=self.name, media_key=self.media_key
         )
@@ -89,6 +98,23 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
             mentions=self.mentions,
             silent=self.silent,
             preview=self.preview,
+            media_keys=(self.media_key,) if self.encrypted and self.media_key else (),
+        )
+
+    def body(self) -> MediaBody:
+        """Return the body of the message of an encrypted file that is uploaded."""
+        said = dict(self.content)
+        picture = said.pop("picture", None)
+        said.pop("thumbnail", None)
+        caption = said.pop("caption", None)
+        said |= {"mediaKey": self.media_key} | ({"thumbnail": picture} if picture else {})
+        return MediaBody(
+            file=msgspec.convert(said, EncryptedFile),
+            content_type=self.content_type,
+            caption=caption,
+            reply_to=self.reply_to,
+            mentions=self.mentions,
+            expires_in=self.expires_in or None,
         )
 
 

@@ -8,7 +8,7 @@ import secrets
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
@@ -16,18 +16,21 @@ from typing import Any, Self, TypeVar
 
 from cooee.client.e2ee.agent import Agent
 from cooee.client.errors import Stopped, StoreError
-from cooee.client.events import ConversationUpdated, Event, MessageDeleted, MessageUpdated
+from cooee.client.events import ConversationUpdated, EncryptionProblem, Event, MessageDeleted, MessageUpdated
 from cooee.client.model import ConversationView, Message
 from cooee.client.state import ConversationState, State
 from cooee.client.store import Store
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
 from cooee.domain.receipt import Watermark
+from cooee.protocol import frames
 
 T = TypeVar("T")
 
 STREAM_LIMIT = 4_096
 """Events that may wait in a stream before the client takes nothing more from the server."""
+
+PROBLEMS_KEPT = 1_000
 
 _VIEWS_AT_ONCE = 200
 
@@ -108,10 +111,13 @@ class Ledger:
         self.state = state
         self.clock = clock
         self.agent = agent
-        self.sealing = False
-        """Whether there is a connection, so that what waits is to be sealed for the devices of now."""
+        self.seal_wanted = False
+        """Whether something may be sealed that no step has looked at yet."""
+        self._sealing = False
         self.keys_came = True
         """Whether keys may have come of messages that could not be read."""
+        self.problems: list[EncryptionProblem] = []
+        """What went wrong with end-to-end encryption since the start, at most `PROBLEMS_KEPT`."""
         self.waiters = 0
         self._thread = ThreadPoolExecutor(1, "cooee-store")
         self._turns = asyncio.Lock()
@@ -138,6 +144,21 @@ class Ledger:
             await self.run(self.store.close)
         self._thread.shutdown(wait=False)
 
+    def connected(self) -> None:
+        """There is a connection: what waits is sealed for the devices of now, and what had no answer is asked again."""
+        if self.agent is not None:
+            self.agent.reconnected(wall_ms())
+            self._sealing = self.seal_wanted = True
+            self.wake()
+
+    def disconnected(self) -> None:
+        """There is no connection: nothing is sealed before there is one."""
+        self._sealing = False
+
+    def blobs(self, limits: frames.WireLimits) -> Sequence[frames.ToDeviceSend]:
+        """Return the agent's blobs for devices that are to be sent now."""
+        return () if self.agent is None else self.agent.outgoing(limits, wall_ms())
+
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
         """Run a store call in the store's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
@@ -151,7 +172,7 @@ class Ledger:
         async with self._turns:
             turn = Turn(self.state, self.clock(), self.agent, wall_ms())
             fill(turn)
-            if self.sealing:
+            if self._sealing:
                 turn.seal_due()
             turn.finish()
             try:
@@ -162,6 +183,8 @@ class Ledger:
             turn.install()
             self.keys_came = self.keys_came or any(key[:2] not in turn.messages for key in turn.message_keys)
             for event in turn.events:
+                if isinstance(event, EncryptionProblem) and len(self.problems) < PROBLEMS_KEPT:
+                    self.problems.append(event)
                 self.emit(event)
             for view in views:
                 self.emit(ConversationUpdated(view))

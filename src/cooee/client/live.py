@@ -4,7 +4,7 @@ The state says what is held and what is wanted; this says which frames follow fr
 turn changed, `due` returns the frames to send now, `next_due` when to ask again. Times in ms of a monotonic clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -35,10 +35,21 @@ class _Fetch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Live:
-    """One client's side of its connections, one after the other. ``follow``: fetch large groups as they are hinted."""
+    """One client's side of its connections, one after the other. ``follow``: fetch large groups as they are hinted.
 
-    def __init__(self, state: State, *, follow: bool = False, acknowledge_to_device: bool = True) -> None:
+    ``blobs`` gives frames with blobs for devices that are to be sent now, for the limits given.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        follow: bool = False,
+        acknowledge_to_device: bool = True,
+        blobs: Callable[[frames.WireLimits], Sequence[frames.ToDeviceSend]] = lambda _: (),
+    ) -> None:
         self.state = state
+        self._blobs = blobs
         self.opened: set[str] = set()
         self.watched: tuple[str, ...] = ()
         self._follow = follow
@@ -194,6 +205,7 @@ class Live:
     def due(self, now: int) -> list[frames.ClientFrame]:
         """Return the frames to send now, in order."""
         outgoing, self._outgoing = self._outgoing, []
+        outgoing += self._blobs(self.limits)
         outgoing += [entry.frame() for entry in self.state.outbox.due(now)]
         outgoing += self._received(now)
         outgoing += self._fetch(now)

@@ -1,15 +1,20 @@
 """Files, as an application sends and gets them (PROTOCOL.md §18): a part of `Client`."""
 
+import asyncio
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cooee.client.downloading import Download
+import msgspec
+
+from cooee.client.downloading import Download, Lock, write_file
 from cooee.client.errors import ServerError
 from cooee.client.files import FileEntry, FileKind, Progress
-from cooee.client.model import Message, Pending
+from cooee.client.model import Media, Message, Pending
 from cooee.client.opened import Opened
 from cooee.client.uploading import FileWish, Source
+from cooee.domain import base64url
 from cooee.domain.errors import ErrorCode
 from cooee.protocol.media import MediaLink
 
@@ -92,7 +97,8 @@ class MediaOfClient(ABC):
         """Download the file of a message, or of a mediaKey, to ``path``; return what the server says of it.
 
         The file gets its name when all of it is there and its hash is right; until then it grows as ``.{sha256}.part``
-        beside it, from where the next download goes on. ``thumbnail``: the small picture instead.
+        beside it, from where the next download goes on. ``thumbnail``: the small picture instead. Of an encrypted file
+        give the message, which has its key: it is decrypted, and named when all of it was checked.
 
         Raises:
             FileExistsError: there is something at ``path``; ``force`` replaces it.
@@ -101,13 +107,33 @@ class MediaOfClient(ABC):
             DownloadFailed: what came is not what was sent.
             OSError: it cannot be written.
         """
-        key = message if isinstance(message, str) else _key_of(message)
-        download = Download(self._parts.api, key, thumbnail=thumbnail, progress=progress)
-        return await download.to(Path(path), force=force)
+        if isinstance(message, str):
+            return await self._fetched(message, Path(path), thumbnail, force, progress, None)
+        media = message.media
+        if media is None:
+            raise ServerError(ErrorCode.NOT_FOUND, "this message holds no file")
+        if not media.encrypted:
+            return await self._fetched(media.media_key, Path(path), thumbnail, force, progress, None)
+        if thumbnail:
+            return await asyncio.to_thread(_picture, media, Path(path), force)
+        lock = Lock(media.key, media.digest, media.size)
+        link = await self._fetched(media.media_key, Path(path), False, force, progress, lock)  # no picture
+        return msgspec.structs.replace(
+            link, content_type=media.mime_type, size=media.size, filename=media.filename or ""
+        )
+
+    async def _fetched(
+        self, key: str, path: Path, thumbnail: bool, force: bool, progress: Progress | None, lock: Lock | None
+    ) -> MediaLink:
+        download = Download(self._parts.api, key, thumbnail=thumbnail, progress=progress, lock=lock)
+        return await download.to(path, force=force)
 
 
-def _key_of(message: Message) -> str:
-    media = message.media
-    if media is None:
-        raise ServerError(ErrorCode.NOT_FOUND, "this message holds no file")
-    return media.media_key
+def _picture(media: Media, path: Path, force: bool) -> MediaLink:
+    """Write the small picture that came in an encrypted message."""
+    if not media.picture:
+        raise ServerError(ErrorCode.NOT_FOUND, "this file has no thumbnail")
+    content = base64url.decode(media.picture)
+    write_file(path, content, force=force)
+    digest = hashlib.sha256(content).hexdigest()
+    return MediaLink(media.media_key, "", 0, "image/jpeg", len(content), digest, "", encrypted=True)

@@ -151,6 +151,24 @@ class MessageStore(FileStore, SecretStore):
                 message = edited(message, edit[0])
         self._db.execute(_UPSERT_MESSAGE, _row(message, me))
 
+    def _begin_expiry(self, conversation_id: str, after: int, through: int, now: int) -> None:
+        """Let the time of what was read now run, within a transaction; what runs already goes on."""
+        rows = self._db.execute(
+            "SELECT message FROM messages WHERE conversation_id = ? AND sequence_number > ? AND sequence_number <= ?"
+            " AND expires_at = 0 AND json_extract(message, '$.expires_in') > 0",
+            (conversation_id, after, through),
+        ).fetchall()
+        for message in (_decode_message(row[0]) for row in rows):
+            self._db.execute(
+                "UPDATE messages SET expires_at = ?, message = ? WHERE conversation_id = ? AND sequence_number = ?",
+                (
+                    now + message.expires_in,
+                    _encode(msgspec.structs.replace(message, expires_at=now + message.expires_in)).decode(),
+                    conversation_id,
+                    message.sequence_number,
+                ),
+            )
+
     def _put_reactions(self, reactions: Iterable[Reaction]) -> None:
         """Store reactions; of one user's to one message the newest counts, in whichever order they come."""
         self._db.executemany(

@@ -63,7 +63,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     said of other messages (reactions, edits, deletions) and of the conversation (the timer) has the content type
     ``control`` and its body as content; it is `hidden`, but for the timer.
     ``edited``: its sender changed its text since. ``reactions``: emoji by userId. ``expires_at``: when it is deleted
-    here by itself, in ms since the Unix epoch; 0 for never.
+    here by itself, in ms since the Unix epoch; 0 for never, or, with ``expires_in`` (ms), not before it is read.
     """
 
     conversation_id: str
@@ -88,6 +88,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     edited: bool = False
     reactions: Mapping[str, str] = {}
     expires_at: int = 0
+    expires_in: int = 0
 
     @property
     def text(self) -> str:
@@ -298,6 +299,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
             media_keys=self.media_keys,
             encrypted=self.encrypted,
             expires_at=timestamp + self.expires_in if self.expires_in else 0,
+            expires_in=self.expires_in,
         )
 
     def __repr__(self) -> str:

@@ -10,7 +10,9 @@ import aiohttp
 
 from cooee.client.account import StoreLock, load_account, make_folder
 from cooee.client.api import Api, new_http_session
+from cooee.client.archives import Archives
 from cooee.client.connection import Connection
+from cooee.client.e2ee_worker import E2eeWorker
 from cooee.client.errors import ConnectionFailed, NotLoggedIn, ServerError, StoreError
 from cooee.client.expiry import Expiry
 from cooee.client.history import History
@@ -21,6 +23,7 @@ from cooee.client.model import Account
 from cooee.client.sending import Sending
 from cooee.client.store import Store
 from cooee.client.store_key import open_key
+from cooee.client.turn import Turn
 from cooee.client.uploading import Uploading
 
 _CLOSE_S = 3.0
@@ -52,10 +55,11 @@ class Opened(NamedTuple):
     sending: Sending
     history: History
     uploading: Uploading
+    worker: E2eeWorker | None
 
 
 @asynccontextmanager
-async def opened(
+async def opened(  # noqa: PLR0913 - each has a name, and most a default
     url: str,
     folder: Path,
     credentials: Credentials,
@@ -64,8 +68,11 @@ async def opened(
     follow: bool,
     acknowledge: bool,
     ca_file: str | Path | None = None,
+    encrypts: bool = False,
 ) -> AsyncIterator[Opened]:
     """Open the store in ``folder``, log in if need be, and close everything in the end.
+
+    ``encrypts``: with end-to-end encryption, which is driven from here on.
 
     Raises:
         StoreLocked, StoreMismatch, StoreUnusable, StoreKeyError: the store cannot be used.
@@ -80,21 +87,59 @@ async def opened(
             key = await asyncio.to_thread(
                 open_key, folder, passphrase=credentials.passphrase, store_key=credentials.store_key
             )
-            ledger = await Ledger.open(await asyncio.to_thread(Store, folder, key), account.me)
+            store = await asyncio.to_thread(Store, folder, key)
+            ledger = await Ledger.open(store, account.me, encrypts=encrypts)
             try:
-                live = Live(ledger.state, follow=follow, acknowledge_to_device=acknowledge)
+                live = Live(ledger.state, follow=follow, acknowledge_to_device=acknowledge, blobs=ledger.blobs)
                 sending = Sending(ledger, live, wake)
                 await sending.give_up_foreign()
                 await sending.expire(wall_ms())
                 uploading = Uploading(ledger, api, sending, folder)
+                worker = await _worker(ledger, live, api, folder, wake)
                 try:
-                    yield Opened(account, http, api, ledger, live, sending, History(ledger, api), uploading)
+                    async with _working(worker):
+                        yield Opened(account, http, api, ledger, live, sending, History(ledger, api), uploading, worker)
                 finally:
                     await uploading.close()
             finally:
                 await ledger.close()
     finally:
         lock.release()
+
+
+async def _worker(ledger: Ledger, live: Live, api: Api, folder: Path, wake: Callable[[], None]) -> E2eeWorker | None:
+    """Return what drives the agent, if there is one; what came out of a backup begins anew first."""
+    if ledger.agent is None:
+        return None
+
+    async def step(fill: Callable[[Turn], None]) -> Turn:
+        turn = await ledger.step(fill)
+        live.absorb(turn, ledger.clock())
+        wake()
+        return turn
+
+    if ledger.store.restored:
+        await step(lambda turn: turn.draft.restored())
+        await ledger.run(ledger.store.settle_restored)
+    return E2eeWorker(ledger, ledger.agent, api, Archives(ledger, api, folder, step), step)
+
+
+@asynccontextmanager
+async def _working(worker: E2eeWorker | None) -> AsyncIterator[None]:
+    """Let the worker work meanwhile."""
+    if worker is None:
+        yield
+        return
+    tasks = [
+        asyncio.create_task(worker.run(), name="cooee-e2ee"),
+        asyncio.create_task(worker.keep_expiring(), name="cooee-expiry"),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _account(api: Api, folder: Path, credentials: Credentials) -> Account:

@@ -35,6 +35,17 @@ class SecretStore(ABC):
         ).fetchone()
         return row[0] if row else None
 
+    def find_key(
+        self, conversation_id: str, sender_id: str, sender_device_id: str, client_message_id: str
+    ) -> MessageKey | None:
+        """Return the key of a message with its place, or None."""
+        row = self._db.execute(
+            f"SELECT {_COLUMNS} FROM message_keys WHERE conversation_id = ? AND sender_id = ?"  # noqa: S608  # ours
+            " AND sender_device_id = ? AND client_message_id = ?",
+            (conversation_id, sender_id, sender_device_id, client_message_id),
+        ).fetchone()
+        return MessageKey(*row) if row else None
+
     def held_keys(self, after: MessageKey | None, limit: int) -> list[MessageKey]:
         """Return the next ``limit`` keys behind ``after`` in an order of the store's own; None: from the beginning."""
         place = ("", "", "", "") if after is None else (after[0], after[2], after[3], after[4])

@@ -4,19 +4,22 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
+from cooee.client.bodies import said_by
+from cooee.client.e2ee.results import Letter
 from cooee.client.errors import SendFailed, StoreError
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.live import Live
-from cooee.client.model import Message, Pending
+from cooee.client.model import CONTENT_CONTROL, Message, Pending
 from cooee.client.outbox import failed
 from cooee.client.turn import Turn
+from cooee.domain.digest import preview_of
 from cooee.domain.errors import CooeeError
 from cooee.domain.ids import check_conversation_id, direct_conversation_id, is_user_id, uuid7
 from cooee.domain.message import CONTENT_TEXT
+from cooee.protocol.body import MAX_BODY_BYTES, BadBody, Body, TextBody, encode_body
 
 _EXPIRY_CHECK_S = 600.0
 
@@ -29,20 +32,103 @@ class Sending:
         self._live = live
         self._wake = wake
 
-    async def text(self, to: str, text: str, **fields: Any) -> Pending:
-        """Commit a text. ``fields``: further fields of `Pending`. Raises `SendFailed`, `StoreError`."""
+    async def text(
+        self,
+        to: str,
+        text: str,
+        *,
+        reply_to: str | None = None,
+        mentions: tuple[str, ...] = (),
+        silent: bool = False,
+        preview: str | None = None,
+    ) -> Pending:
+        """Commit a text; see `Client.send_text`. Raises `SendFailed`, `StoreError`."""
         conversation_id = self.conversation_id(to)
         self._check_text(text)
         now = wall_ms()
-        device_id = self._ledger.state.me.device_id
-        entry = Pending(new_id(now), conversation_id, device_id, now, CONTENT_TEXT, text, **fields)
+        entry = Pending(
+            new_id(now),
+            conversation_id,
+            self._ledger.state.me.device_id,
+            now,
+            CONTENT_TEXT,
+            text,
+            reply_to=reply_to,
+            mentions=mentions,
+            silent=silent,
+            preview=preview or "",
+        )
+        if self.encrypts(conversation_id):
+            timer = self.timer(conversation_id)
+            body = TextBody(text=text, reply_to=reply_to, mentions=mentions, expires_in=timer or None)
+            entry = await self.enclosed(entry, body)
+        elif preview is None:
+            entry = msgspec.structs.replace(entry, preview=preview_of(text))
+        return await self._put(entry)
+
+    async def control(self, conversation_id: str, body: Body) -> Pending:
+        """Commit what is said of another message, or of the conversation. Raises `SendFailed`, `StoreError`.
+
+        ``not_encrypted``: the conversation is a plain one, which knows no such thing.
+        """
+        self.conversation_id(conversation_id)
+        if not self.encrypts(conversation_id):
+            raise SendFailed("not_encrypted", "reactions, edits and timers are sent in encrypted conversations only")
+        said = said_by(body)
+        now = wall_ms()
+        entry = Pending(
+            new_id(now),
+            conversation_id,
+            self._ledger.state.me.device_id,
+            now,
+            said.content_type,
+            said.content,
+            silent=True,
+        )
+        return await self._put(await self.enclosed(entry, body))
+
+    async def _put(self, entry: Pending) -> Pending:
         entry = await self._ledger.run(self._ledger.store.put_pending, entry)
         self.take(entry)
         return entry
 
+    def encrypts(self, conversation_id: str) -> bool:
+        """Tell whether what is written to a conversation now is encrypted."""
+        known = self._ledger.state.find(conversation_id)
+        return self._ledger.agent is not None and not (known is not None and known.plain)
+
+    def timer(self, conversation_id: str) -> int:
+        """Return after how many ms what is written to a conversation now disappears; 0: never."""
+        known = self._ledger.state.find(conversation_id)
+        return known.timer if known is not None else 0
+
+    async def enclosed(self, entry: Pending, body: Body) -> Pending:
+        """Return ``entry`` with ``body`` sealed under a key of its own. Raises `SendFailed`."""
+        try:
+            payload = encode_body(body)
+        except BadBody as problem:
+            large = len(msgspec.json.encode(body)) > MAX_BODY_BYTES
+            raise SendFailed("too_large" if large else "bad_frame", f"it cannot be sent: {problem}") from None
+        expires_in = getattr(body, "expires_in", None) or 0
+        entry = msgspec.structs.replace(
+            entry, body=payload.decode(), expires_in=0 if entry.content_type == CONTENT_CONTROL else expires_in
+        )
+        return await self._with_letter(entry)
+
+    async def _with_letter(self, entry: Pending) -> Pending:
+        found: list[Letter] = []
+
+        def fill(turn: Turn) -> None:
+            found.append(turn.draft.enclose(entry.conversation_id, entry.client_message_id, entry.body.encode()))
+
+        await self._ledger.step(fill)
+        return msgspec.structs.replace(entry, letter=found[0], sealed=None)
+
     def take(self, entry: Pending) -> None:
         """Send what has just been stored."""
         self._ledger.state.outbox.add(entry)
+        self._ledger.seal_wanted = True
+        self._ledger.wake()
         self._live.open(entry.conversation_id, self._ledger.clock())
         self._wake()
 
@@ -91,10 +177,11 @@ class Sending:
             code="",
             reason="",
         )
+        if entry.encrypted:
+            entry = await self._with_letter(entry)
         entry = await self._ledger.run(self._ledger.store.replace_pending, client_message_id, entry)
         self._ledger.state.outbox.remove(client_message_id)
-        self._ledger.state.outbox.add(entry)
-        self._wake()
+        self.take(entry)
         return entry
 
     async def discard(self, client_message_id: str) -> None:

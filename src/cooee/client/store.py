@@ -158,6 +158,8 @@ class Store(MessageStore):
             self._put_seen(turn.seen.values())
             for conversation_id, number in turn.erased:
                 self._erase(conversation_id, number)
+            for conversation_id, span in turn.read_at.items():
+                self._begin_expiry(conversation_id, *span)
             for conversation_id, number in turn.dropped_keys:
                 self._forget_key(conversation_id, number)
             for after in turn.conversations.values():

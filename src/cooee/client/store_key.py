@@ -41,6 +41,15 @@ def protection(folder: Path) -> Protection | None:
     return None if wrapped is None else wrapped.protection
 
 
+def check_value(folder: Path) -> str | None:
+    """Return in hexadecimal the value by which a keeper elsewhere knows the key of the store; None while it has none.
+
+    It says nothing about the key. Raises as `protection`.
+    """
+    wrapped = _read(folder)
+    return None if wrapped is None else wrapped.check.hex()
+
+
 def open_key(folder: Path, *, passphrase: str | None = None, store_key: bytes | None = None) -> StoreKey:
     """Return the key of the store in ``folder``, and make one where there is no encrypted store yet.
 

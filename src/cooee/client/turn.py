@@ -125,6 +125,7 @@ class Turn(Unsealing):
 
     def _read_up_to(self, conversation_id: str, number: int) -> None:
         conversation = self.conversation(conversation_id)
+        self.note_read(conversation_id, number)
         self.change(
             conversation_id,
             read=max(conversation.read, number),
@@ -332,6 +333,7 @@ class Turn(Unsealing):
         conversation = self.conversation(conversation_id)
         upper = conversation.position if number is None else min(number, conversation.position)
         if upper > conversation.read:
+            self.note_read(conversation_id, upper)
             self.change(conversation_id, read=upper)
 
     def fail(self, entry: Pending) -> None:

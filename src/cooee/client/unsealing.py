@@ -97,7 +97,10 @@ class Unsealing(Changes):
 
     def _opened(self, message: Message, frame: frames.MessageFrame, key: bytes | None = None) -> Message:
         result = self.draft.open(frame, key)
-        return readable(message, result.body) if isinstance(result, Opened) else unreadable(message, result.problem)
+        if not isinstance(result, Opened):
+            return unreadable(message, result.problem)
+        read = self.conversation(message.conversation_id).read >= message.sequence_number
+        return readable(message, result.body, read=read or message.sender_id == self.state.me.user_id)
 
     def heal(self, found: Iterable[tuple[Message, bytes]]) -> None:
         """Open messages that could not be read so far, and whose key has come."""
@@ -146,6 +149,13 @@ class Unsealing(Changes):
                 self.events.append(EncryptionChanged(message.conversation_id, mode, message.sender_id))
         if message.event and self.agent is not None and conversation.kind == "group":
             self.draft.system(frame_of(message))
+
+    def note_read(self, conversation_id: str, number: int) -> None:
+        """Let the time of disappearing messages run that are read now."""
+        read = self.conversation(conversation_id).read
+        if self.agent is not None and number > read:
+            former = self.read_at.get(conversation_id, (read, read, 0))
+            self.read_at[conversation_id] = (former[0], max(former[1], number), self.wall)
 
     def take_control(self, frame: frames.ToDevice) -> None:
         """Take in a blob for this device; it is acknowledged once this turn is stored."""

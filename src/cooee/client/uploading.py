@@ -1,7 +1,8 @@
 """Sends files: hashed, noted in the store, uploaded, and only then a message in the outbox.
 
 From the note on the message is safe: whoever opens the store next goes on with the upload, as long as the file is
-unchanged. Messages written behind it do not wait for it.
+unchanged. To an encrypted conversation goes an encrypted copy, which lies in the store's folder until it is uploaded.
+Messages written behind a file do not wait for it.
 """
 
 import asyncio
@@ -22,7 +23,10 @@ from cooee.client.files import PIECE, FileEntry, FileKind, Progress, hashed, kin
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.model import Pending
 from cooee.client.outbox import failed
+from cooee.client.pictures import look_at
+from cooee.client.sealed_files import seal_file
 from cooee.client.sending import Sending, new_id
+from cooee.domain import base64url
 from cooee.domain.errors import CooeeError
 from cooee.protocol.media import media_content
 
@@ -78,6 +82,9 @@ class Uploading:
             entry = await prepared(
                 client_message_id, conversation_id, path, wish, self._sending.largest, spooled=spooled, **fields
             )
+            if self._sending.encrypts(conversation_id):
+                entry = await self._sealed(entry)
+                path, spooled = Path(entry.path), True
             await self._ledger.run(self._ledger.store.put_upload, entry)
         except BaseException:
             if spooled:
@@ -90,6 +97,25 @@ class Uploading:
         except SendFailed:  # whoever sends it is told now
             await self._drop(entry)
             raise
+
+    async def _sealed(self, plain: FileEntry) -> FileEntry:
+        """Return the entry of an encrypted copy in the store's folder; a copy in the clear there goes."""
+        source = Path(plain.path)
+        target = self._folder / SPOOL / f"{plain.client_message_id}.sealed"
+        looks = await asyncio.to_thread(_looks, plain)
+        sealed = await asyncio.to_thread(seal_file, source, plain.size, target)
+        self._remove_spooled(plain)
+        return msgspec.structs.replace(
+            plain,
+            path=str(target),
+            size=sealed.size,
+            mtime_ns=sealed.mtime_ns,
+            sha256=base64url.decode(sealed.digest).hex(),
+            content=looks | plain.content | {"key": sealed.key, "digest": sealed.digest},
+            spooled=True,
+            encrypted=True,
+            expires_in=self._sending.timer(plain.conversation_id),
+        )
 
     async def entries(self) -> Sequence[FileEntry]:
         """Return what is not uploaded yet, in the order of writing."""
@@ -169,6 +195,8 @@ class Uploading:
 
     async def _settle(self, done: FileEntry) -> Pending:
         message = done.message(self._ledger.state.me.device_id)
+        if done.encrypted:
+            message = await self._sending.enclosed(message, done.body())
         message = await self._ledger.run(self._ledger.store.finish_upload, message)
         self._sending.take(message)
         self._remove_spooled(done)
@@ -250,6 +278,15 @@ async def prepared(
         spooled=spooled,
         **fields,
     )
+
+
+def _looks(entry: FileEntry) -> dict[str, Any]:
+    """Return what the content of an encrypted picture says of its looks."""
+    picture = look_at(Path(entry.path)) if entry.content_type == "image" else None
+    if picture is None:
+        return {}
+    looks: dict[str, Any] = {"width": picture.width, "height": picture.height, "blurhash": picture.blurhash}
+    return looks | ({"thumbnail": True, "picture": picture.thumbnail} if picture.thumbnail else {})
 
 
 def _remove(path: Path) -> None:

@@ -1,0 +1,177 @@
+"""Carries out what the agent of end-to-end encryption wants (`client.e2ee`): over HTTP, in the store, with archives.
+
+Each answer is a step of the ledger. Beside that it lets messages that got their key be read, and lets those disappear
+whose time is up. It needs no connection, and goes on with whatever failed when the agent says so.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from cooee.client.api import Api
+from cooee.client.archives import Archives
+from cooee.client.e2ee import wants
+from cooee.client.e2ee.agent import Agent
+from cooee.client.errors import ConnectionFailed, DownloadFailed, SendFailed, ServerError, StoreError
+from cooee.client.events import MessageDeleted
+from cooee.client.ledger import Ledger, wall_ms
+from cooee.client.store import Store
+from cooee.client.turn import Turn
+from cooee.domain.ids import DeviceRef
+from cooee.protocol import keys
+
+UNREACHABLE = "unreachable"
+_HEALED_AT_ONCE = 50
+_EXPIRED_AT_ONCE = 200
+_IDLE_S = 30.0
+_AGAIN_S = 1.0
+_EXPIRY_REST_S = 0.2
+
+Step = Callable[[Callable[[Turn], None]], Awaitable[Turn]]
+
+
+class E2eeWorker:
+    """Drives the agent of one client. ``step``: a step of the ledger that the connection hears of."""
+
+    def __init__(self, ledger: Ledger, agent: Agent, api: Api, archives: Archives, step: Step) -> None:
+        self._ledger = ledger
+        self._agent = agent
+        self._api = api
+        self._archives = archives
+        self._step = step
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            while True:
+                change = self._ledger.next_change()
+                with suppress(StoreError):
+                    await self.once()
+                due = self._agent.next_due(wall_ms())
+                wait = _IDLE_S if due is None else min(max((due - wall_ms()) / 1000, 0.01), _IDLE_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(change.wait(), wait)
+        finally:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def once(self) -> None:
+        """Do what is to be done now, and begin what is wanted. Raises `StoreError`."""
+        working = self._agent.has_work(wall_ms())
+        if working or self._ledger.seal_wanted:
+            self._ledger.seal_wanted = False
+            await self._step(lambda turn: turn.draft.work() if working else None)
+        while self._ledger.keys_came:
+            await self._heal()
+        for want in self._agent.wants(wall_ms()):
+            task = asyncio.create_task(self._carry(want), name="cooee-e2ee")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _heal(self) -> None:
+        """Let messages be read whose keys have come."""
+        self._ledger.keys_came = False
+        found = await self._ledger.run(self._ledger.store.unreadable_with_key, _HEALED_AT_ONCE)
+        if found:
+            await self._step(lambda turn: turn.heal(found))
+            self._ledger.keys_came = True
+
+    async def keep_expiring(self) -> None:
+        """Let messages disappear when their time is up; runs until it is cancelled."""
+        while True:
+            change = self._ledger.next_change()
+            at = await self._ledger.run(self._ledger.store.next_expiry)
+            if at is not None and at <= wall_ms():
+                with suppress(StoreError):
+                    await self.expire()
+                    continue
+            wait = _IDLE_S if at is None else min(max((at - wall_ms()) / 1000, _EXPIRY_REST_S), _IDLE_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(change.wait(), wait)
+                await asyncio.sleep(_EXPIRY_REST_S)
+
+    async def expire(self) -> None:
+        """Delete, for good and here only, what has disappeared by now. Raises `StoreError`."""
+        places = await self._ledger.run(self._ledger.store.expired, wall_ms(), _EXPIRED_AT_ONCE)
+
+        def fill(turn: Turn) -> None:
+            for conversation_id, number in places:
+                turn.erased.append((conversation_id, number))
+                turn.draft.forget(conversation_id, number)
+                turn.events.append(MessageDeleted(conversation_id, number, ""))
+
+        if places:
+            await self._step(fill)
+
+    # --- wants
+
+    async def _carry(self, want: wants.Want) -> None:
+        try:
+            answer = await self._answer(want)
+        except ServerError as problem:
+            code, wait = problem.code, problem.retry_after_ms
+            await self._settle(lambda turn: turn.draft.failed(want, code, wait))
+        except (ConnectionFailed, SendFailed, DownloadFailed, StoreError, OSError):
+            await self._settle(lambda turn: turn.draft.failed(want, UNREACHABLE))
+        else:
+            await self._settle(lambda turn: turn.draft.got(want, answer))
+
+    async def _settle(self, fill: Callable[[Turn], None]) -> None:
+        """Give the agent an answer, as soon as the store takes it."""
+        while True:
+            try:
+                await self._step(fill)
+            except StoreError:
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                return
+
+    async def _answer(self, want: wants.Want) -> Any:
+        match want:
+            case wants.LookUpKeys():
+                return await self._ledger.run(found_keys, self._ledger.store, want)
+            case wants.ExportArchive(device_id=device_id):
+                return await self._archives.export(device_id)
+            case wants.ImportArchive(archive=archive):
+                await self._archives.take_in(archive)
+                self._ledger.keys_came = True
+                return None
+            case _:
+                return await self._asked(want)
+
+    async def _asked(self, want: wants.Want) -> Any:
+        """Return what the server answers."""
+        match want:
+            case wants.FetchStatus():
+                return await self._api.key_status()
+            case wants.PublishKeys(body=published):
+                return await self._api.publish_keys(published)
+            case wants.PutDeviceList(body=body):
+                me = self._ledger.state.me.user_id
+                signed = keys.SignedList(body.payload, body.signature)
+                version = await self._api.put_device_list(me, signed, reset=body.reset, password=body.password)
+                return keys.ListVersion(version)
+            case wants.FetchLists(body=asked):
+                lists = await self._api.device_lists([(one.user_id, one.version) for one in asked.users])
+                return keys.DeviceLists(tuple(lists))
+            case wants.FetchGroup(conversation_id=conversation_id):
+                return await self._api.group(conversation_id)
+            case wants.Claim(body=claim):
+                return await self._api.claim_keys(DeviceRef(one.user_id, one.device_id) for one in claim.devices)
+        raise TypeError(f"nobody can carry out {want!r}")
+
+
+def found_keys(store: Store, want: wants.LookUpKeys) -> Sequence[wants.FoundKey]:
+    """Return the keys that are held of the messages that were asked about, with their true places and times."""
+    found = []
+    for item in want.items:
+        held = store.find_key(item.conversation_id, item.sender_id, item.sender_device_id, item.client_message_id)
+        message = store.find_message(held.conversation_id, held.sequence_number) if held is not None else None
+        if held is None or message is None or message.deleted or message.client_message_id != item.client_message_id:
+            continue
+        found.append(wants.FoundKey(item, message.sequence_number, message.timestamp, held.key))
+    return found
