@@ -16,6 +16,7 @@ from cooee.cli.names import USER
 from cooee.cli.profile import Login, checked_url
 from cooee.cli.render import safe
 from cooee.cli.secret_input import password, password_stdin
+from cooee.cli.unlocking import forget_key
 from cooee.cli.vault import VaultFailed
 from cooee.client import log_in as sdk_log_in
 from cooee.client import register as sdk_register
@@ -181,6 +182,7 @@ def forget_token(invocation: Invocation, profile: str, *, erase: bool) -> None:
     dropped(invocation, account)
     if erase:
         StoreLock(store).release()  # nobody else writes there now
+        forget_key(invocation, store)
         shutil.rmtree(store)
     else:
         save_account(store, msgspec.structs.replace(account, token="", token_digest=""))

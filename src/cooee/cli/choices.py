@@ -1,4 +1,4 @@
-"""What is chosen before or after a command's name: whose account, which server, and whether JSON is written."""
+"""What is chosen before or after a command's name: account, server, what opens the store, whether JSON is written."""
 
 import os
 from collections.abc import Callable
@@ -18,6 +18,7 @@ class Choices:
         self.profile: str | None = None
         self.url: str | None = None
         self.as_json = False
+        self.passphrase_file: str | None = None
         self.again = ""
         """What the chosen account does when the server does not take its token any more."""
 
@@ -61,6 +62,14 @@ _CA_FILE = click.option(
     callback=lambda _, __, value: _trust(value),
     help="An authority (PEM) to trust in the server's certificate  [COOEE_CA_FILE]",
 )
+_PASSPHRASE_FILE = click.option(
+    "--passphrase-file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=False),
+    expose_value=False,
+    callback=_keep("passphrase_file"),
+    help="Where the first line is the passphrase of the store, if it has one  [COOEE_PASSPHRASE; asked for]",
+)
 json_option = click.option(
     "--json",
     is_flag=True,
@@ -73,7 +82,7 @@ json_option = click.option(
 
 def account_options(command: Command) -> Command:
     """Add what means the same before and after the command's name."""
-    return _AS(_URL(_CA_FILE(json_option(command))))
+    return _AS(_URL(_CA_FILE(_PASSPHRASE_FILE(json_option(command)))))
 
 
 def _trust(ca_file: str | None) -> str | None:

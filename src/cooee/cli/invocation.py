@@ -39,6 +39,7 @@ class Invocation:
         self.profile = choices.profile
         self.url = choices.url
         self.as_json = choices.as_json
+        self.passphrase_file = choices.passphrase_file
         self.profiles = Profiles()
         self._bar = Bar("", quiet=True)
 

@@ -39,6 +39,7 @@ _COMMANDS = {
     "blocks": ("cooee.cli.people", "blocks", "List whom you block, block and unblock."),
     "users": ("cooee.cli.people", "users", "Find other users."),
     "devices": ("cooee.cli.people", "devices", "List and revoke your devices."),
+    "store": ("cooee.cli.store", "store", "Protect, back up and restore what is on this machine."),
     "push": ("cooee.cli.push", "push", "Notifications: where this device gets them, and what they show."),
     "profile": ("cooee.cli.own", "profile", "Show and change what others see of you."),
     "account": (

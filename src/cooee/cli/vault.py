@@ -1,4 +1,4 @@
-"""Tokens in the keyring of the operating system, where there is one that is locked with the user's session.
+"""Tokens and keys of stores in the system's keyring, where there is one that is locked with the user's session.
 
 macOS Keychain, Windows Credential Locker, and the Secret Service or KWallet of a desktop. What keeps secrets in the
 clear or nowhere (the null, fail and plaintext backends, all that `keyring` itself does not recommend) is not used. A
@@ -6,6 +6,8 @@ keyring may ask its owner to unlock it, and may be broken; so each question is p
 in time.
 """
 
+import base64
+import binascii
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from cooee.cli.errors import CliError, not_logged_in, usage
+from cooee.client.key_wrap import StoreKey
 from cooee.client.model import Account
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ class NoVault(VaultFailed):
 
 
 class Vault:
-    """The system's keyring, asked only when a token is put into it, looked for, or dropped."""
+    """The system's keyring, asked only when a token or a key is put into it, looked for, or dropped."""
 
     def __init__(self, environment: Mapping[str, str], *, patience_s: float = PATIENCE_S) -> None:
         """Take note of ``COOEE_KEYRING``; nothing is asked yet.
@@ -125,6 +128,64 @@ class Vault:
 
         self._ask(dropping)
 
+    # --- keys of stores, known by their check value (`client.store_key.check_value`): a folder may be moved
+
+    def put_key(self, key: StoreKey) -> None:
+        """Keep the key of a store; read back before it counts.
+
+        Raises:
+            VaultFailed: it is not kept.
+        """
+        entry, secret = _key_entry(key.check.hex()), base64.b64encode(key.raw).decode()
+
+        def putting() -> str | None:
+            backend = _backend()
+            backend.set_password(SERVICE, entry, secret)
+            return backend.get_password(SERVICE, entry)
+
+        if self._ask(putting) != secret:
+            raise VaultFailed("it forgets what it is given")
+
+    def key(self, check: str) -> StoreKey:
+        """Return the key of the store that has this check value.
+
+        Raises:
+            VaultFailed: the keyring is off, locked or broken, or holds no such key; the text says what to do.
+        """
+        if self.off:
+            raise VaultFailed(
+                f"The key of the store is in the keyring, and {VARIABLE}=off forbids to ask it; unset that."
+            )
+        try:
+            secret = self._ask(lambda: _backend().get_password(SERVICE, _key_entry(check)))
+        except VaultFailed as failure:
+            raise VaultFailed(
+                f"The key of the store cannot be had from the keyring: {failure.message}. Unlock it, and try again."
+            ) from None
+        try:
+            return StoreKey(base64.b64decode(secret or "", validate=True))
+        except (ValueError, binascii.Error):
+            raise VaultFailed(
+                "The keyring holds no key of this store any more, and nothing else opens it. Restore a backup "
+                "(`cooee store restore`), or erase the store and log in again: cooee logout --forget --erase"
+            ) from None
+
+    def drop_key(self, check: str) -> None:
+        """Forget the key of a store; one that is not there is forgotten already.
+
+        Raises:
+            VaultFailed: it may still be there.
+        """
+        if self.off:
+            raise VaultFailed(f"{VARIABLE}=off forbids to ask the keyring")
+
+        def dropping() -> None:
+            backend = _backend()
+            if backend.get_password(SERVICE, _key_entry(check)) is not None:
+                backend.delete_password(SERVICE, _key_entry(check))
+
+        self._ask(dropping)
+
     def _ask(self, work: Callable[[], T]) -> T:
         """Do ``work`` in a thread that may hang without holding up the end of the program."""
         answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
@@ -176,6 +237,10 @@ def _trusted(backend: "KeyringBackend") -> bool:
 
 def _entry(account: Account) -> str:
     return f"{account.user_id}/{account.device_id} {account.url}"
+
+
+def _key_entry(check: str) -> str:
+    return f"store {check}"
 
 
 def _words(problem: Exception) -> str:

@@ -88,7 +88,9 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
 
 def test_the_variables_are_those_of_the_code() -> None:
     source = "".join(path.read_text("utf-8") for path in (ROOT / "src" / "cooee" / "cli").glob("*.py"))
-    own = set(re.findall(r"COOEE_(?:HOME|PROFILE|TOKEN|URL|PASSWORD|KEYRING)", source))
+    own = set(
+        re.findall(r"COOEE_(?:HOME|PROFILE|TOKEN|URL|PASSWORD|KEYRING|PASSPHRASE|BACKUP_PASSPHRASE|ENCRYPTION)", source)
+    )
     for name in own | {"NO_COLOR", "XDG_STATE_HOME"}:
         assert name in TEXT
 
