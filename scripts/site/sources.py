@@ -9,6 +9,8 @@ ROOT = Path(__file__).parents[2]
 FILES = "files"
 """The folder, beside the pages, of whatever documents link to that is no page: readers can download it."""
 
+_FURTHER = ("spec/vectors/e2ee/README.md", "tests/interop/README.md")
+"""Documents that stand beside what they are about."""
 _PAGES = {"README.md": "overview.md", "SECURITY.md": "reporting.md", "docs/index.md": "index.md"}
 _FENCE = re.compile(r"^(```|~~~).*?^\1$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
@@ -21,7 +23,7 @@ class BrokenLink(Exception):
 
 def documents() -> Iterator[Path]:
     """Yield every document of the repository that becomes a page."""
-    for pattern in ("*.md", "docs/*.md", "docs/adr/*.md", "deploy/README.md", "examples/README.md"):
+    for pattern in ("*.md", "docs/*.md", "docs/adr/*.md", "deploy/README.md", "examples/README.md", *_FURTHER):
         yield from sorted(ROOT.glob(pattern))
 
 
