@@ -97,7 +97,7 @@ async def opened(  # noqa: PLR0913 - each has a name, and most a default
                 uploading = Uploading(ledger, api, sending, folder)
                 worker = await _worker(ledger, live, api, folder, wake)
                 try:
-                    async with _working(worker):
+                    async with _working(ledger, worker):
                         yield Opened(account, http, api, ledger, live, sending, History(ledger, api), uploading, worker)
                 finally:
                     await uploading.close()
@@ -125,15 +125,11 @@ async def _worker(ledger: Ledger, live: Live, api: Api, folder: Path, wake: Call
 
 
 @asynccontextmanager
-async def _working(worker: E2eeWorker | None) -> AsyncIterator[None]:
-    """Let the worker work meanwhile."""
-    if worker is None:
-        yield
-        return
-    tasks = [
-        asyncio.create_task(worker.run(), name="cooee-e2ee"),
-        asyncio.create_task(worker.keep_expiring(), name="cooee-expiry"),
-    ]
+async def _working(ledger: Ledger, worker: E2eeWorker | None) -> AsyncIterator[None]:
+    """Let messages expire meanwhile, and the worker work."""
+    tasks = [asyncio.create_task(Expiry(ledger).keep_sweeping(), name="cooee-expiry")]
+    if worker is not None:
+        tasks.append(asyncio.create_task(worker.run(), name="cooee-e2ee"))
     try:
         yield
     finally:
@@ -180,7 +176,6 @@ async def running(connection: Connection, parts: Opened) -> AsyncIterator[None]:
     beside = [
         asyncio.create_task(parts.sending.keep_fresh(), name="cooee-outbox-expiry"),
         asyncio.create_task(parts.uploading.keep_going(), name="cooee-uploads"),
-        asyncio.create_task(Expiry(parts.ledger).keep_sweeping(), name="cooee-expiry"),
     ]
     try:
         yield
