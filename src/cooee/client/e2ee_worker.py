@@ -1,7 +1,7 @@
 """Carries out what the agent of end-to-end encryption wants (`client.e2ee`): over HTTP, in the store, with archives.
 
-Each answer is a step of the ledger. Beside that it lets messages that got their key be read, and lets those disappear
-whose time is up. It needs no connection, and goes on with whatever failed when the agent says so.
+Each answer is a step of the ledger. Beside that it lets messages that got their key be read. It needs no connection,
+and goes on with whatever failed when the agent says so.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from cooee.client.archives import Archives
 from cooee.client.e2ee import wants
 from cooee.client.e2ee.agent import Agent
 from cooee.client.errors import ConnectionFailed, DownloadFailed, SendFailed, ServerError, StoreError
-from cooee.client.events import MessageDeleted
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.store import Store
 from cooee.client.turn import Turn
@@ -23,10 +22,8 @@ from cooee.protocol import keys
 
 UNREACHABLE = "unreachable"
 _HEALED_AT_ONCE = 50
-_EXPIRED_AT_ONCE = 200
 _IDLE_S = 30.0
 _AGAIN_S = 1.0
-_EXPIRY_REST_S = 0.2
 
 Step = Callable[[Callable[[Turn], None]], Awaitable[Turn]]
 
@@ -79,33 +76,6 @@ class E2eeWorker:
         if found:
             await self._step(lambda turn: turn.heal(found))
             self._ledger.keys_came = True
-
-    async def keep_expiring(self) -> None:
-        """Let messages disappear when their time is up; runs until it is cancelled."""
-        while True:
-            change = self._ledger.next_change()
-            at = await self._ledger.run(self._ledger.store.next_expiry)
-            if at is not None and at <= wall_ms():
-                with suppress(StoreError):
-                    await self.expire()
-                    continue
-            wait = _IDLE_S if at is None else min(max((at - wall_ms()) / 1000, _EXPIRY_REST_S), _IDLE_S)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(change.wait(), wait)
-                await asyncio.sleep(_EXPIRY_REST_S)
-
-    async def expire(self) -> None:
-        """Delete, for good and here only, what has disappeared by now. Raises `StoreError`."""
-        places = await self._ledger.run(self._ledger.store.expired, wall_ms(), _EXPIRED_AT_ONCE)
-
-        def fill(turn: Turn) -> None:
-            for conversation_id, number in places:
-                turn.erased.append((conversation_id, number))
-                turn.draft.forget(conversation_id, number)
-                turn.events.append(MessageDeleted(conversation_id, number, ""))
-
-        if places:
-            await self._step(fill)
 
     # --- wants
 
