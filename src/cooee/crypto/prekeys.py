@@ -225,7 +225,7 @@ class PreKeyBundle(NamedTuple):
         """
         try:
             claimed = msgspec.convert(item, _Claimed)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeError):
             raise BadKey("a bundle is malformed") from None
         one_time = claimed.oneTimePreKey
         framing = suite.framing
