@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cooee.adapters.sqlite.store import SqliteStore
+from cooee.adapters.sqlite import copies
+from cooee.adapters.sqlite.store import DATABASE_FILE, SqliteStore, open_store
 from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import DeviceRef
 from cooee.ports.accounts import Account
-from cooee.ports.device_keys import DeviceList, KeyBundle, OneTimeKey, Publication
+from cooee.ports.device_keys import MAX_GAP, DeviceList, KeyBundle, OneTimeKey, Publication
 from cooee.ports.devices import Device
 from tests.contract.stores import HOSTILE, Store, reopened
 
@@ -178,15 +179,19 @@ async def test_lists_follow_one_another(store: Store) -> None:
     await with_devices(store, PHONE, LAPTOP)
     await store.device_keys.publish(PHONE, keys("P"), LIMIT)
     await store.device_keys.publish(LAPTOP, keys("L"), LIMIT)
-    assert await store.device_keys.put_list(listed(2, phone="P")) is None
+    for version in (0, MAX_GAP + 1):
+        assert await store.device_keys.put_list(listed(version, phone="P")) is None
     first, second = listed(1, phone="P"), listed(2, phone="P", laptop="L")
     assert await store.device_keys.put_list(first) == first
-    assert await store.device_keys.put_list(listed(3, phone="P")) == first
+    assert await store.device_keys.put_list(listed(1 + MAX_GAP + 1, phone="P")) == first
     assert await store.device_keys.put_list(second) == second
     assert await store.device_keys.put_list(second) == second
     for older in (first, listed(1, phone="P", payload="forged"), listed(2, laptop="L")):
         assert await store.device_keys.put_list(older) == second
     assert (await store.device_keys.current(["nobody", "bob"])).keys() == {"bob"}
+    later = listed(2 + MAX_GAP, phone="P")
+    assert await store.device_keys.put_list(later) == later
+    assert await store.device_keys.put_list(listed(3, phone="P")) == later
 
 
 async def test_another_account_key_takes_a_reset(store: Store) -> None:
@@ -244,5 +249,23 @@ async def test_all_is_there_after_the_file_was_opened_anew(sqlite_store: SqliteS
         assert (state.pre_keys, state.kem_keys, state.last_pre_key) == (1, 0, 2)
         assert (await claimed(store, PHONE))[0].pre_key == b'{"pre":2}'
         assert dict((await store.device_keys.current(["bob"]))["bob"].current) == {"phone": "P"}
+    finally:
+        await store.aclose()
+
+
+async def test_a_restored_copy_gives_no_one_time_key_out_that_was_given_out_since(
+    sqlite_store: SqliteStore, tmp_path: Path
+) -> None:
+    await with_devices(sqlite_store, PHONE)
+    await sqlite_store.device_keys.publish(PHONE, keys("P", pre=(1, 2), kem=(1,)), LIMIT)
+    await sqlite_store.device_keys.put_list(listed(phone="P"))
+    await sqlite_store.aclose()
+    copies.begin_epoch(tmp_path / DATABASE_FILE)
+    store = await open_store(tmp_path)
+    try:
+        (bundle,) = await claimed(store, PHONE)
+        assert (bundle.pre_key, bundle.last_resort) == (None, True)
+        state = await store.device_keys.publish(PHONE, keys("P", pre=(2, 3)), LIMIT)
+        assert (state.pre_keys, state.last_pre_key) == (1, 3)
     finally:
         await store.aclose()

@@ -8,6 +8,9 @@ import msgspec
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame
 from cooee.domain.ids import DeviceRef
 
+MAX_GAP = 1_000
+"""How far the version of a list may be above that of the one in force."""
+
 
 class OneTimeKey(msgspec.Struct, frozen=True):
     """A key that is given out once; ``body`` is an opaque JSON value."""
@@ -97,8 +100,7 @@ class DeviceKeys(Protocol):
     async def put_list(self, wanted: DeviceList, *, reset: bool = False) -> DeviceList | None:
         """Store a list that follows the one in force; return the one in force afterwards. Durable, atomic.
 
-        Another than ``wanted`` comes back when that is not the next version, or has another account key without
-        ``reset``; None when it should be the first and its version is not 1.
+        Another than ``wanted`` comes back when that does not follow it (`is_next`), or None when there is none.
 
         Raises:
             CooeeError: ``mismatched_devices`` with those as ``extra`` that have not published the key in the list.
@@ -147,10 +149,15 @@ def add_keys(before: KeyState | None, new: Publication, limit: int) -> Addition:
 
 
 def is_next(before: DeviceList | None, wanted: DeviceList, *, reset: bool) -> bool:
-    """Tell whether ``wanted`` may follow ``before``: the next version, by the same account key or by ``reset``."""
-    if before is None:
-        return wanted.version == 1
-    return wanted.version == before.version + 1 and (reset or wanted.account_key == before.account_key)
+    """Tell whether ``wanted`` may follow ``before``: a later version, by the same account key or by ``reset``.
+
+    Who knows the one in force makes the next; of two such one is late. A gap of at most `MAX_GAP` is for those who know
+    later ones than a server that was restored.
+    """
+    former = 0 if before is None else before.version
+    if not former < wanted.version <= former + MAX_GAP:
+        return False
+    return before is None or reset or wanted.account_key == before.account_key
 
 
 def check_published(wanted: DeviceList, published: Mapping[str, str]) -> None:

@@ -30,6 +30,8 @@ _SAME_EPOCH = "UPDATE own_change SET position = (position & ?) | ?"
 _COUNTER_MASK = (1 << 33) - 1
 _EPOCH_MASK = (1 << 29) - 1
 
+_HAS_KEYS = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'one_time_key'"
+
 
 def copy_file(source: Path, target: Path, report: Report, rest: Rest) -> Facts:
     """Copy the file as it is now to ``target``, which does not exist, and return what is in it.
@@ -106,6 +108,7 @@ def check_live(path: Path, *, full: bool = False) -> tuple[int, str]:
 def begin_epoch(path: Path) -> None:
     """Give a copy that nobody uses an epoch of its own: sync tokens of the copied file are foreign to it.
 
+    One-time keys in it may have been given out since it was made, and go; devices bring new ones.
     Durable before it returns.
 
     Raises:
@@ -124,6 +127,8 @@ def begin_epoch(path: Path) -> None:
                 connection.execute("REPLACE INTO meta VALUES ('epoch', ?)", (epoch,))
                 connection.execute(_SAME_EPOCH, (_COUNTER_MASK, base << 33))
                 connection.execute("REPLACE INTO meta VALUES ('clean', 1)")
+                if connection.execute(_HAS_KEYS).get:
+                    connection.execute("DELETE FROM one_time_key")
     except apsw.Error as error:
         raise StoreUnreadable(path, str(error)) from error
     _force(path)
