@@ -6,7 +6,7 @@ A WebSocket if possible, long polling where that is refused, and the WebSocket a
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -24,6 +24,7 @@ from cooee.client.transport import (
     TransportUnreachable,
 )
 from cooee.client.turn import Turn
+from cooee.client.unsealing import decode_message
 from cooee.domain.errors import ErrorCode
 from cooee.domain.retry import full_jitter_ms
 from cooee.protocol import codec, frames
@@ -254,6 +255,7 @@ class Connection:
         expiring = any(until <= self._ledger.clock() for until in self._ledger.state.typing.values())
         if not taken and not expiring:
             return
+        await self._ledger.acquaint(_messages(taken))
         turn = await self._ledger.step(lambda turn: _fill(turn, taken))
         now = self._ledger.clock()
         for frame in taken:
@@ -345,6 +347,16 @@ def _decode(payload: bytes) -> frames.ServerFrame | None:
         return codec.decode_server(payload)
     except msgspec.DecodeError:
         return None
+
+
+def _messages(taken: Iterable[frames.ServerFrame]) -> Iterator[frames.MessageFrame]:
+    """Yield the messages among frames, and in pages among them."""
+    for frame in taken:
+        if isinstance(frame, frames.MessageFrame):
+            yield frame
+        elif isinstance(frame, frames.Messages):
+            with suppress(msgspec.DecodeError):
+                yield from map(decode_message, frame.messages)
 
 
 def _fill(turn: Turn, taken: Iterable[frames.ServerFrame]) -> None:

@@ -5,7 +5,7 @@ and goes on with whatever failed when the agent says so.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,9 +18,13 @@ from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.store import Store
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
-from cooee.protocol import keys
+from cooee.domain.message import CONTENT_ENCRYPTED
+from cooee.protocol import frames, keys
 
 UNREACHABLE = "unreachable"
+ACQUAINT_S = 3.0
+ASKED_AGAIN_MS = 60_000
+"""How long nobody waits again for the list of somebody who was looked up."""
 _HEALED_AT_ONCE = 50
 _IDLE_S = 30.0
 _AGAIN_S = 1.0
@@ -38,6 +42,7 @@ class E2eeWorker:
         self._archives = archives
         self._step = step
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked_again_at: dict[str, int] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -69,6 +74,33 @@ class E2eeWorker:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    async def acquaint(self, found: Iterable[frames.MessageFrame]) -> None:
+        """Look up who sent messages, where that is not known yet, so that they can be read at once.
+
+        Waits for at most `ACQUAINT_S`; what is not known by then is read when it is.
+        """
+        now = wall_ms()
+        strangers = {
+            frame.sender_id
+            for frame in found
+            if frame.content_type == CONTENT_ENCRYPTED
+            and not self._agent.knows_sender(frame)
+            and now >= self._asked_again_at.get(frame.sender_id, 0)
+        }
+        if not strangers:
+            return
+        self._asked_again_at |= dict.fromkeys(strangers, now + ASKED_AGAIN_MS)
+
+        def fill(turn: Turn) -> None:
+            for user_id in strangers:
+                turn.draft.look_up(user_id)
+
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(ACQUAINT_S):
+                await self._step(fill)
+                while any(map(self._agent.looks_up, strangers)):
+                    await self._ledger.next_change().wait()
+
     async def _heal(self) -> None:
         """Let messages be read whose keys have come."""
         self._ledger.keys_came = False
@@ -84,11 +116,11 @@ class E2eeWorker:
             answer = await self._answer(want)
         except ServerError as problem:
             code, wait = problem.code, problem.retry_after_ms
-            await self._settle(lambda turn: turn.draft.failed(want, code, wait))
+            await self._settle(lambda turn: turn.answer_failed(want, code, wait))
         except (ConnectionFailed, SendFailed, DownloadFailed, StoreError, OSError):
-            await self._settle(lambda turn: turn.draft.failed(want, UNREACHABLE))
+            await self._settle(lambda turn: turn.answer_failed(want, UNREACHABLE))
         else:
-            await self._settle(lambda turn: turn.draft.got(want, answer))
+            await self._settle(lambda turn: turn.answer(want, answer))
 
     async def _settle(self, fill: Callable[[Turn], None]) -> None:
         """Give the agent an answer, as soon as the store takes it."""

@@ -1,6 +1,7 @@
 """End-to-end encryption, as an application sees it (docs/sdk.md): a part of `Client`."""
 
 import asyncio
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,6 @@ from cooee.client.turn import Turn
 from cooee.crypto import link, safety_number
 from cooee.crypto.keys import AccountPublicKey
 from cooee.domain.errors import ErrorCode
-from cooee.domain.ids import direct_conversation_id
 from cooee.protocol import http
 from cooee.protocol.body import EditBody, ReactionBody, TimerBody
 
@@ -178,16 +178,13 @@ class EncryptionOfClient(ABC):
 
     async def _look_up(self, user_id: str) -> None:
         """Let the agent ask for a user's list, and wait for it."""
-        me = self._parts.account.user_id
-        await self._step(lambda turn: turn.draft.roster_changed(direct_conversation_id(me, user_id)))
+        await self._step(lambda turn: turn.draft.look_up(user_id))
 
         async def check() -> bool | None:
-            return self._agent.person(user_id).known or None
+            return not self._agent.looks_up(user_id) or None
 
-        try:
+        with contextlib.suppress(TimeoutError):
             await self._until(check, ANSWER_S)
-        except TimeoutError:
-            return
 
     async def set_verified(self, user_id: str, on: bool = True) -> None:  # it reads well
         """Note that the safety number was compared, or take that back. Known to the other own devices too.

@@ -81,6 +81,7 @@ class History:
         return await self._ledger.run(self._ledger.store.history, conversation, before, limit)
 
     async def _keep(self, page: frames.Messages) -> None:
+        await self._ledger.acquaint(map(decode_message, page.messages))
         known = await self._ledger.run(_known, self._ledger.store, page)
         await self._ledger.step(lambda turn: turn.page(page, lambda frame: known.get(frame.sequence_number)))
 

@@ -8,7 +8,7 @@ import secrets
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
@@ -26,6 +26,7 @@ from cooee.domain.receipt import Watermark
 from cooee.protocol import frames
 
 T = TypeVar("T")
+Acquaint = Callable[[Iterable[frames.MessageFrame]], Awaitable[None]]
 
 STREAM_LIMIT = 4_096
 """Events that may wait in a stream before the client takes nothing more from the server."""
@@ -46,6 +47,10 @@ def monotonic_ms() -> int:
 def wall_ms() -> int:
     """Return ms since the Unix epoch."""
     return time.time_ns() // 1_000_000
+
+
+async def _nobody(_: Iterable[frames.MessageFrame]) -> None:
+    """Wait for nothing."""
 
 
 class EventStream:
@@ -116,6 +121,8 @@ class Ledger:
         self._sealing = False
         self.keys_came = True
         """Whether keys may have come of messages that could not be read."""
+        self.acquaint: Acquaint = _nobody
+        """Waits, a moment, for what the agent has to know of the senders of messages that are about to be taken in."""
         self.problems: list[EncryptionProblem] = []
         """What went wrong with end-to-end encryption since the start, at most `PROBLEMS_KEPT`."""
         self.waiters = 0
@@ -172,7 +179,7 @@ class Ledger:
         async with self._turns:
             turn = Turn(self.state, self.clock(), self.agent, wall_ms())
             fill(turn)
-            if self._sealing:
+            if self._sealing and not turn.answered:
                 turn.seal_due()
             turn.finish()
             try:
@@ -181,6 +188,7 @@ class Ledger:
                 self.wake()
                 raise
             turn.install()
+            self.seal_wanted = self.seal_wanted or turn.answered
             self.keys_came = self.keys_came or any(key[:2] not in turn.messages for key in turn.message_keys)
             for event in turn.events:
                 if isinstance(event, EncryptionProblem) and len(self.problems) < PROBLEMS_KEPT:
@@ -252,6 +260,8 @@ class Ledger:
             conversation.ticked.delivered,
             conversation.ticked.read,
             _members(conversation),
+            conversation.plain,
+            conversation.timer,
         )
 
     # --- telling

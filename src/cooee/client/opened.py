@@ -121,7 +121,9 @@ async def _worker(ledger: Ledger, live: Live, api: Api, folder: Path, wake: Call
     if ledger.store.restored:
         await step(lambda turn: turn.draft.restored())
         await ledger.run(ledger.store.settle_restored)
-    return E2eeWorker(ledger, ledger.agent, api, Archives(ledger, api, folder, step), step)
+    worker = E2eeWorker(ledger, ledger.agent, api, Archives(ledger, api, folder, step), step)
+    ledger.acquaint = worker.acquaint
+    return worker
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ with it, or dropped with it. So a message, the step that opened it and its ackno
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from cooee.client.e2ee.results import (
     Problem,
     Refused,
 )
+from cooee.client.e2ee.wants import Want
 from cooee.client.events import (
     DeviceLinked,
     DeviceUnlinked,
@@ -56,6 +57,8 @@ class Unsealing(Changes):
         super().__init__(state, now)
         self.agent = agent
         self.wall = wall
+        self.answered = False
+        """Whether the agent got an answer: what follows from it for what waits is seen by the next step."""
         self._draft: Draft | None = None
 
     @property
@@ -163,6 +166,16 @@ class Unsealing(Changes):
             self.to_device = frame.sequence_number
             self.keeps_to_device = True
             self.draft.to_device(frame)
+
+    def answer(self, want: Want, answer: Any) -> None:
+        """Give the agent what it wanted."""
+        self.answered = True
+        self.draft.got(want, answer)
+
+    def answer_failed(self, want: Want, code: str, retry_after_ms: int | None = None) -> None:
+        """Tell the agent that it does not get what it wanted."""
+        self.answered = True
+        self.draft.failed(want, code, retry_after_ms)
 
     # --- what goes out
 

@@ -130,6 +130,16 @@ class Agent:
         memory.status_due = True
         memory.lists.add(self.me.user_id)
 
+    def looks_up(self, user_id: str) -> bool:
+        """Tell whether a user's device list is to be fetched, or on its way."""
+        return user_id in self._memory.lists
+
+    def knows_sender(self, frame: frames.MessageFrame) -> bool:
+        """Tell whether the device that sent a message is, or was, in a list that is known here."""
+        view, ref = self._view(0), DeviceRef(frame.sender_id, frame.sender_device_id)
+        user: UserState = view.user(ref.user_id)
+        return ref == self.me or ref.device_id in user.devices or ref.device_id in user.former
+
     # --- what is known
 
     @property

@@ -103,6 +103,10 @@ class Draft:
         """
         groups.system(self.step, frame)
 
+    def look_up(self, user_id: str) -> None:
+        """Have a user's device list fetched; `Agent.looks_up` tells whether that is still to come."""
+        lists.need(self.step, user_id)
+
     def roster_changed(self, conversation_id: str) -> None:
         """Something else tells that a group's members or their devices may have changed: fetch it before sending."""
         groups.need(self.step, conversation_id)
