@@ -36,11 +36,10 @@ def taken(step: Step, answer: keys.UserDevices) -> None:
         if device.standing != "unlinked":
             lists.settle(step, listed=False)
         return
-    before = step.user(step.me.user_id)
-    lists.take(step, answer)
-    if answer.list is not None and step.user(step.me.user_id) == before and _is_of_another_key(step, answer.list):
+    if answer.list is not None and _is_of_another_key(step, answer.list):
         _lost(step)
         return
+    lists.take(step, answer)
     user = step.user(step.me.user_id)
     lists.settle(step, listed=user.devices.get(step.me.device_id) == bytes(step.identity().public()))
 
