@@ -331,6 +331,19 @@ async def test_a_deleted_upload_takes_no_more_parts(place: Place) -> None:
     assert await place.blobs.stat(key) is None
 
 
+async def test_an_upload_that_is_asked_for_again_takes_its_room_once(place: Place) -> None:
+    key, stat = new_key(), stat_of(LARGE)
+    former = await place.blobs.sign_parts(key, stat, place.soon())
+    assert (await place.client.do(former.requests[0], LARGE[:PART])).status in {200, 201}
+    upload = await place.blobs.sign_parts(key, stat, place.soon())
+    if upload.upload_id != former.upload_id:  # ended, with what came of it
+        assert (await place.client.do(former.requests[1], LARGE[PART:])).status == 404
+        await place.client.do(upload.requests[0], LARGE[:PART])
+    await place.client.do(upload.requests[1], LARGE[PART:])
+    await place.blobs.complete_parts(key, stat, upload.upload_id)
+    assert await place.blobs.stat(key) == stat
+
+
 # --- the server's own side --------------------------------------------------------------------------------------------
 
 

@@ -70,7 +70,10 @@ class Blobs(Protocol):
         ...
 
     async def sign_parts(self, key: str, stat: BlobStat, expires_at: int) -> PartedUpload:
-        """Begin an upload in parts, for what is too large for one request. Nothing is there before `complete_parts`."""
+        """Begin an upload in parts, for what is too large for one request. Nothing is there before `complete_parts`.
+
+        A key has one such upload: a former one of the same object is gone on with, or ends with all that came of it.
+        """
         ...
 
     async def complete_parts(self, key: str, stat: BlobStat, upload_id: str) -> None:

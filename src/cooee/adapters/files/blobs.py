@@ -58,10 +58,11 @@ class FolderBlobs:
         )
 
     async def sign_parts(self, key: str, stat: BlobStat, expires_at: int) -> PartedUpload:
-        """Make a folder for the parts, and sign a ``PUT`` of each."""
+        """Make a folder for the parts, or go on with the one that is there, and sign a ``PUT`` of each."""
         _check(stat.content_type)
         size = self._part_bytes
-        upload_id = await self._work.run(self._folder.begin_parts, key, size)
+        async with self._uploads.alone(key):
+            upload_id = await self._work.run(self._folder.begin_parts, key, size)
         requests = tuple(
             self._signed(
                 Grant(

@@ -102,8 +102,17 @@ class Folder:
     # --- parts --------------------------------------------------------------------------------------------------------
 
     def begin_parts(self, key: str, part_size: int) -> str:
-        """Make room for an upload in parts and return its id, which holds the size of the parts."""
+        """Make room for an upload in parts and return its id, which holds the size of the parts.
+
+        One that goes on with parts of this size is gone on with; of any other what came is removed. So what comes for
+        a key takes its room once, however often it is asked for.
+        """
         check_key(key)
+        for folder in self.incoming.glob(f"{key}.*-*"):
+            begun = folder.name.removeprefix(f"{key}.")
+            if begun.startswith(f"{part_size}-"):
+                return begun
+            _remove(folder)
         upload_id = f"{part_size}-{secrets.token_hex(16)}"
         (self.incoming / f"{key}.{upload_id}").mkdir(mode=0o700)
         return upload_id

@@ -45,8 +45,9 @@ class S3Blobs:
         return SignedRequest(self._bucket.signed_url("PUT", key, expires_at, {}, signed), "PUT", headers, expires_at)
 
     async def sign_parts(self, key: str, stat: BlobStat, expires_at: int) -> PartedUpload:
-        """Begin a multipart upload, and sign a ``PUT`` of each part."""
+        """End what was begun of it, begin a multipart upload, and sign a ``PUT`` of each part."""
         _check(key, stat.content_type)
+        await self._end_parts(key)
         size = max(self._part_bytes, -(-stat.size // multipart.MAX_PARTS))
         answer = await self._bucket.ask("POST", key, {"uploads": ""}, {"content-type": stat.content_type})
         with _understood():
@@ -132,6 +133,9 @@ class S3Blobs:
         """Remove the object, and end what is uploaded of it in parts."""
         _check_key(key)
         await self._bucket.ask("DELETE", key)
+        await self._end_parts(key)
+
+    async def _end_parts(self, key: str) -> None:
         listed = await self._bucket.ask("GET", "", {"uploads": "", "prefix": key})
         if listed.status != 200:
             return
