@@ -311,6 +311,7 @@ class ConversationView(msgspec.Struct, frozen=True):
 
     ``position``: everything up to it is held here. ``head``: the newest number known to exist. ``unread`` is derived,
     and capped at 999. ``delivered_through``, ``read_through``: own messages up to there have the second, the blue tick.
+    ``plain``: what is written in it is not encrypted. ``timer``: after how many ms it disappears once read; 0: never.
     """
 
     conversation_id: str
@@ -329,6 +330,8 @@ class ConversationView(msgspec.Struct, frozen=True):
     delivered_through: int
     read_through: int
     members: Mapping[str, Watermark]
+    plain: bool = False
+    timer: int = 0
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
