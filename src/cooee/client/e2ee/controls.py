@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cooee.client.e2ee import healing, kinds, lists, opening, own, pairwise, senders
+from cooee.client.e2ee import healing, kinds, linking, lists, opening, pairwise, senders
 from cooee.client.e2ee.kinds import ArchiveWish, Held
 from cooee.client.e2ee.results import OwnStateTold
 from cooee.client.e2ee.step import SUITE, Retry, Step, wait_ms
@@ -109,7 +109,7 @@ def _take_from_own(step: Step, ref: DeviceRef, content: str) -> None:
         hold(step, ref, content)
         return
     if isinstance(control, LinkedControl):
-        own.linked(step, ref, identity, control)
+        linking.linked(step, ref, identity, control)
     else:
         step.back_to(mark)
         hold(step, ref, content)
@@ -126,7 +126,7 @@ def _act(step: Step, ref: DeviceRef, plaintext: bytes) -> None:  # noqa: C901  #
     match control:
         case SessionControl():
             senders.all_again(step, ref)
-            own.hand_again(step, ref)
+            linking.hand_again(step, ref)
         case SenderKeyControl():
             _sender_key(step, ref, control)
         case KeyRequestControl():

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from cooee.client.e2ee import controls, due, groups, lists, opening, own, pairwise, sealing, stock
+from cooee.client.e2ee import controls, due, groups, linking, lists, moved, opening, own, pairwise, sealing
 from cooee.client.e2ee.kinds import Wish
 from cooee.client.e2ee.results import Letter, MessageKey, Notice, NotYet, Opened, Refused, Sealed, Unreadable
 from cooee.client.e2ee.step import Step
@@ -171,7 +171,7 @@ class Draft:
         Raises:
             ValueError: this device is linked, or has not published its keys yet (`Agent.standing`).
         """
-        return own.link_code(self.step)
+        return linking.link_code(self.step)
 
     def link(self, code: str) -> None:
         """Approve the device that shows ``code``: sign it in, hand it the account key, send it an archive.
@@ -179,7 +179,7 @@ class Draft:
         Raises:
             ValueError: the text is no valid code, of another account, or this device is not linked.
         """
-        own.approve(self.step, code)
+        linking.approve(self.step, code)
 
     def revoke(self, device_id: str) -> None:
         """Sign a list without an own device; then have the server drop it (``DELETE /v1/devices/{deviceId}``).
@@ -205,16 +205,7 @@ class Draft:
 
         Call once, in the first draft after a backup was restored.
         """
-        step = self.step
-        for ident in step.ids("session"):
-            record = step.find("session", ident)
-            if record.can_encrypt():
-                step.put("session", ident, record.retired())
-        for kind in ("chain", "holders", "out"):
-            for ident in step.ids(kind):
-                step.drop(kind, ident)
-        if step.has_device:
-            stock.replace_all(step)
+        moved.restored(self.step)
 
     # --- inside
 

@@ -9,7 +9,9 @@ from cooee.client.e2ee import (
     groups,
     healing,
     kinds,
+    linking,
     lists,
+    moved,
     opening,
     own,
     pairwise,
@@ -69,7 +71,7 @@ def claimable(step: Step) -> list[DeviceRef]:
     """Return the devices whose bundles are needed."""
     memory = step.memory
     refs: dict[DeviceRef, None] = {}
-    new = own.to_claim(step)
+    new = linking.to_claim(step)
     if new is not None:
         refs[new] = None
     candidates = [kinds.ref_of(ident) for ident in step.ids("todo")]
@@ -109,7 +111,7 @@ def got(step: Step, slot: Slot, want: Want, answer: Any) -> None:  # noqa: C901 
             groups.take(step, answer)
             _fetched(step, want.conversation_id)
         case wants.Claim():
-            own.claimed(step, answer)
+            linking.claimed(step, answer)
             pairwise.claimed(step, answer)
         case wants.LookUpKeys():
             healing.found(step, want.asker, list(answer))
@@ -173,7 +175,7 @@ def failed(step: Step, slot: Slot, want: Want, code: str, retry_after_ms: int | 
 
 def work_due(step: Step) -> bool:
     """Tell whether `work` has something to do now."""
-    if not step.has_device:
+    if not step.has_device or moved.is_due(step):
         return True
     ask_at = healing.next_ask(step)
     return bool(
@@ -192,7 +194,7 @@ def _fulfilled(step: Step) -> bool:
     if not device.wishes:
         return False
     trial = Step(step.me, step.book, step.memory, step.random, step.now)
-    return own.settle_wishes(trial)
+    return own.settle_wish(trial) is not None
 
 
 def work(step: Step) -> None:
@@ -200,11 +202,16 @@ def work(step: Step) -> None:
     if not step.has_device:
         stock.begin(step)
         return
+    if moved.is_due(step):
+        moved.move(step)
+        return
     if step.device.lack or step.device.lack_kem:
         stock.make(step)
     if step.now >= stock.upkeep_due(step):
         stock.upkeep(step)
-    own.settle_wishes(step)
+    done = own.settle_wish(step)
+    if done is not None and done.kind == "add":
+        linking.hand_over(step, done.device_id, done.code)
     ask_at = healing.next_ask(step)
     if ask_at is not None and ask_at <= step.now:
         healing.ask(step)

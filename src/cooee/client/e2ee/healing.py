@@ -38,6 +38,15 @@ def next_ask(step: Step) -> int | None:
     """Return when the next message is to be asked for."""
     if not step.linked or not step.count("waiting"):
         return None
+    if any(kind == "waiting" for kind, _ in step.changed):
+        return _earliest(step)
+    version = step.book.versions.get("waiting", 0)
+    if step.memory.next_ask[0] != version:
+        step.memory.next_ask = (version, _earliest(step))
+    return step.memory.next_ask[1]
+
+
+def _earliest(step: Step) -> int:
     return min(waiting.next_at for _, waiting in step.all("waiting", Waiting))
 
 
@@ -62,7 +71,7 @@ def ask(step: Step) -> None:
         if pairwise.asks(step, ref):
             continue
         for batch in in_batches(items):
-            pairwise.tell(step, ref, KeyRequestControl(items=tuple(batch)), "key_requests")
+            pairwise.tell(step, ref, KeyRequestControl(items=tuple(batch)), "key_request")
             step.tally("keys_asked", len(batch))
 
 

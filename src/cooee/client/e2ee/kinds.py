@@ -82,6 +82,8 @@ class DeviceState(_State, frozen=True):
     code: str = ""
     code_at: int = 0
     handed: dict[str, tuple[str, int]] = {}
+    device_id: str = ""
+    """Whose records these are: a backup may be restored under another device."""
 
 
 class Former(_State, frozen=True):

@@ -153,7 +153,7 @@ def renew(step: Step, ref: DeviceRef) -> None:
 def tell(step: Step, ref: DeviceRef, control: Control, kind: str) -> None:
     """Queue a control for a device; it is encrypted when there is a session."""
     tasks = step.todo(ref).tasks
-    if ref == step.me or (kind in {"session", "key_request"} and any(task.kind == kind for task in tasks)):
+    if ref == step.me or (kind == "session" and any(task.kind == kind for task in tasks)):
         return
     if len(tasks) >= TASKS_LIMIT:
         step.tally("controls_dropped")

@@ -152,11 +152,12 @@ class OwnStateTold(NamedTuple):
 class Problem(NamedTuple):
     """Something that a person may have to know; it is retried if that can help. ``code`` is for programs.
 
-    ``list_refused``: a device list is not signed by the account, or goes back. ``wrong_password``: of `start_anew`.
-    ``link_failed``: nobody, or somebody else, answered the link code.
+    ``list_refused``: a device list is not signed by the account, or goes back. ``keys_refused``: the server has other
+    keys of this device. ``wrong_password``: of `start_anew`. ``link_failed``: nobody, or somebody else, answered the
+    link code.
     """
 
-    code: Literal["list_refused", "wrong_password", "link_failed"]
+    code: Literal["list_refused", "keys_refused", "wrong_password", "link_failed"]
     text: str
     user_id: str = ""
 

@@ -35,7 +35,7 @@ LOOK_AFTER_USES: Final = 20
 def begin(step: Step) -> None:
     """Make the keys of a new device."""
     identity = IdentityPrivateKey.generate(step.random)
-    step.put("device", "", DeviceState(bytes(identity)))
+    step.put("device", "", DeviceState(bytes(identity), device_id=step.me.device_id))
     renew_signed(step)
 
 
@@ -143,7 +143,7 @@ def published(step: Step, body: keys.PublishKeys) -> None:
 def not_published(step: Step, code: str) -> None:
     """Note why the server refused keys."""
     if code == "conflict":
-        step.notices.append(Problem("list_refused", "the server holds other keys of this device; log in anew"))
+        step.notices.append(Problem("keys_refused", "the server holds other keys of this device; log in anew"))
 
 
 def looked(step: Step, status: keys.KeyStatus) -> None:
