@@ -1,6 +1,6 @@
 """What is to be pushed to phones and browsers: durable, delayed, at least once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -26,8 +26,8 @@ class PushQueue(Protocol):
         """Store the entries. Durable before it returns."""
         ...
 
-    async def due(self, now_ms: int, limit: int) -> Sequence[PushEntry]:
-        """Return entries whose time has come, earliest first. They stay until `complete`."""
+    async def due(self, now_ms: int, limit: int, but_of: Collection[str] = ()) -> Sequence[PushEntry]:
+        """Return entries whose time has come, earliest first, but none of these users. They stay until `complete`."""
         ...
 
     async def complete(self, entries: Sequence[PushEntry]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -62,9 +62,9 @@ class WantedPushes:
             await self._queue.append(wanted)
             self.news.set()
 
-    async def due(self, now_ms: int, limit: int) -> Sequence[PushEntry]:
-        """Return entries whose time has come, earliest first. They stay until `complete`."""
-        return await self._queue.due(now_ms, limit)
+    async def due(self, now_ms: int, limit: int, but_of: Collection[str] = ()) -> Sequence[PushEntry]:
+        """Return entries whose time has come, earliest first, but none of these users. They stay until `complete`."""
+        return await self._queue.due(now_ms, limit, but_of)
 
     async def complete(self, entries: Sequence[PushEntry]) -> None:
         """Remove the entries, unless a later message has replaced them meanwhile."""

@@ -75,7 +75,6 @@ class Notifier:
         self._settings = settings
         self._most = SHARE * settings.in_flight
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._held = 0
         self._looks = asyncio.Semaphore(LOOKS)
         self._paused: dict[str, float] = {}
         self.oldest_s = 0.0
@@ -103,21 +102,26 @@ class Notifier:
         for user_id in self._clearing.take(self._most - len(self._tasks), self._tasks):
             self._begin(user_id, partial(self._clearing.clear, user_id))
         now = self._clock.wall_ms()
-        due = await self._queue.due(now, PAGE + self._held)
+        due = await self._due(now)
         self.oldest_s = max(0.0, (now - due[0].due_at) / 1000) if due else 0.0
-        of_user: dict[str, list[PushEntry]] = {}
-        for entry in due:
-            of_user.setdefault(entry.user_id, []).append(entry)
-        for user_id, entries in of_user.items():
-            if len(self._tasks) >= self._most:
-                break
-            if user_id not in self._tasks and self._may_go_on(user_id):
-                self._begin(user_id, partial(self._serve, user_id, entries), len(entries))
+        while due and len(self._tasks) < self._most:
+            of_user: dict[str, list[PushEntry]] = {}
+            for entry in due:
+                of_user.setdefault(entry.user_id, []).append(entry)
+            for user_id in list(of_user)[: self._most - len(self._tasks)]:
+                self._begin(user_id, partial(self._serve, user_id, of_user[user_id]))
+            due = await self._due(now) if len(due) == PAGE else ()
 
     async def settle(self) -> None:
         """Wait until nobody is served."""
         while self._tasks:
             await asyncio.wait(tuple(self._tasks.values()))
+
+    async def _due(self, now: int) -> Sequence[PushEntry]:
+        """Return a page of what is due of users who can be served now: nobody's many entries hide those of others."""
+        resumed = self._clock.monotonic()
+        self._paused = {user_id: until for user_id, until in self._paused.items() if until > resumed}
+        return await self._queue.due(now, PAGE, {*self._tasks, *self._paused})
 
     async def _rest(self) -> None:
         try:
@@ -127,11 +131,10 @@ class Notifier:
             pass
         self._queue.news.clear()
 
-    def _begin(self, user_id: str, work: Work, held: int = 0) -> None:
-        self._held += held
-        self._tasks[user_id] = asyncio.get_running_loop().create_task(self._guarded(user_id, work, held))
+    def _begin(self, user_id: str, work: Work) -> None:
+        self._tasks[user_id] = asyncio.get_running_loop().create_task(self._guarded(user_id, work))
 
-    async def _guarded(self, user_id: str, work: Work, held: int) -> None:
+    async def _guarded(self, user_id: str, work: Work) -> None:
         try:
             await work()
         except CooeeError as refusal:
@@ -142,15 +145,7 @@ class Notifier:
             self._paused[user_id] = self._clock.monotonic() + PAUSE_S
         finally:
             del self._tasks[user_id]
-            self._held -= held
             self._queue.news.set()
-
-    def _may_go_on(self, user_id: str) -> bool:
-        until = self._paused.get(user_id)
-        if until is not None and until > self._clock.monotonic():
-            return False
-        self._paused.pop(user_id, None)
-        return True
 
     async def _serve(self, user_id: str, entries: Sequence[PushEntry]) -> None:
         async with self._looks:

@@ -116,6 +116,47 @@ async def test_a_platform_that_hangs_takes_its_share_and_no_more(scene: PushScen
     await notifier.settle()
 
 
+async def test_who_lacks_very_much_holds_up_nobody_else(scene: PushScene) -> None:
+    alice = await scene.user("alice")
+    for name in ("bob", "zoe"):
+        await scene.user(name)
+    await scene.phone("bob", platform="web", endpoint="https://slow.example.net/bob")
+    scene.platform.open.clear()
+    await scene.say(alice, "bob", "hello")
+    for number in range(4 * PAGE):
+        await scene.missed("bob", f"dm:bob:u{number:05}", 1)
+    await scene.phone("zoe")
+    scene.clock.advance(1)
+    await scene.say(alice, "zoe", "hello")
+    for _ in range(5):
+        await scene.house.pushes.notifier.tick()
+        await scene.turns()
+    assert {"token": "zoe-d1"} in [sent.target for sent in scene.platform.take()]
+    scene.platform.open.set()
+    await scene.house.pushes.notifier.settle()
+
+
+async def test_who_cannot_be_looked_at_hides_nobody(scene: PushScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await scene.user("alice")
+    await scene.user("zoe")
+    await scene.phone("zoe")
+    await absent(scene, 1)
+    lack = scene.house.pushes.notifier._facts.lack
+
+    async def failing(user_id: str, entries: Sequence[PushEntry]) -> object:
+        assert user_id == "zoe"
+        return await lack(user_id, entries)
+
+    monkeypatch.setattr(scene.house.pushes.notifier._facts, "lack", failing)
+    for number in range(4 * PAGE):
+        await scene.missed("u00000", f"dm:u00000:x{number:05}", 1)
+    scene.clock.advance(1)
+    await scene.say(alice, "zoe", "hello")
+    for _ in range(3):
+        await scene.work()
+    assert [sent.target for sent in scene.platform.take()] == [{"token": "zoe-d1"}]
+
+
 async def test_everybody_is_told_once_in_the_end(scene: PushScene) -> None:
     alice = await scene.user("alice")
     names = await absent(scene, 2 * PAGE)

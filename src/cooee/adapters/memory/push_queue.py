@@ -1,6 +1,6 @@
 """The push queue in a dictionary."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from cooee.domain.ids import DeviceRef
 from cooee.ports.push_queue import PushEntry
@@ -20,9 +20,9 @@ class MemoryPushQueue:
             number = max(entry.sequence_number, there.sequence_number)
             self._entries[key] = PushEntry(*key, number, min(entry.due_at, there.due_at))
 
-    async def due(self, now_ms: int, limit: int) -> Sequence[PushEntry]:
-        """Return entries whose time has come, earliest first. They stay until `complete`."""
-        due = (entry for entry in self._entries.values() if entry.due_at <= now_ms)
+    async def due(self, now_ms: int, limit: int, but_of: Collection[str] = ()) -> Sequence[PushEntry]:
+        """Return entries whose time has come, earliest first, but none of these users. They stay until `complete`."""
+        due = (entry for entry in self._entries.values() if entry.due_at <= now_ms and entry.user_id not in but_of)
         order = sorted(due, key=lambda e: (e.due_at, e.user_id, e.device_id, e.conversation_id))
         return order[:limit]
 

@@ -1,6 +1,7 @@
 """The push queue in SQLite."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 
 import apsw
 
@@ -12,7 +13,8 @@ _APPEND = """INSERT INTO push_entry (user_id, device_id, conversation_id, sequen
     VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     sequence_number = max(sequence_number, excluded.sequence_number), due_at = min(due_at, excluded.due_at)"""
 _DUE = """SELECT user_id, device_id, conversation_id, sequence_number, due_at FROM push_entry
-    WHERE due_at <= ? ORDER BY due_at, user_id, device_id, conversation_id LIMIT ?"""
+    WHERE due_at <= ? AND user_id NOT IN (SELECT value FROM json_each(?))
+    ORDER BY due_at, user_id, device_id, conversation_id LIMIT ?"""
 _COMPLETE = """DELETE FROM push_entry
     WHERE user_id = ? AND device_id = ? AND conversation_id = ? AND sequence_number <= ?"""
 _POSTPONE = """UPDATE push_entry SET due_at = ?
@@ -31,11 +33,12 @@ class SqlitePushQueue:
         rows = [(e.user_id, e.device_id, e.conversation_id, e.sequence_number, e.due_at) for e in entries]
         await self._run(_APPEND, rows)
 
-    async def due(self, now_ms: int, limit: int) -> Sequence[PushEntry]:
-        """Return entries whose time has come, earliest first. They stay until `complete`."""
+    async def due(self, now_ms: int, limit: int, but_of: Collection[str] = ()) -> Sequence[PushEntry]:
+        """Return entries whose time has come, earliest first, but none of these users. They stay until `complete`."""
+        values = (now_ms, json.dumps(list(but_of)), limit)
 
         def due(connection: apsw.Connection) -> list[PushEntry]:
-            return [PushEntry(*row) for row in connection.execute(_DUE, (now_ms, limit))]
+            return [PushEntry(*row) for row in connection.execute(_DUE, values)]
 
         return await self._database.read(due)
 
