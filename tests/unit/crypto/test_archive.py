@@ -117,3 +117,9 @@ def test_an_archive_may_not_ask_for_any_memory_or_time(costs: tuple[int, int, in
 def test_the_costs_that_are_used_are_those_of_rfc_9106() -> None:
     assert Costs(memory_kib=65_536, passes=3, lanes=4) == archive.DEFAULT_COSTS
     assert archive.DEFAULT_COSTS.are_bearable()
+
+
+@pytest.mark.parametrize("octets", [b"hello", b"hello world" * 20, b"COOEEARX" + bytes(100)])
+def test_what_is_no_archive_is_told(octets: bytes) -> None:
+    with pytest.raises(BadMessage, match="no archive"):
+        read(octets)

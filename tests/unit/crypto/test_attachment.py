@@ -89,3 +89,35 @@ def test_a_file_that_is_too_long_is_refused_before_it_has_all_come() -> None:
 def test_a_digest_that_is_none_is_refused() -> None:
     with pytest.raises(BadKey):
         Opening(KEY, b"", 1)
+
+
+def test_another_file_under_the_same_key_is_not_the_one_that_was_sent() -> None:
+    file, _ = sealed(b"hullo")
+    with pytest.raises(BadMessage, match="not the one"):
+        opened(file, sealed(b"hello")[1].digest, 5)
+
+
+def test_a_file_of_no_whole_blocks_is_refused() -> None:
+    file, _ = sealed(b"hello")
+    odd = file + b"12345"
+    with pytest.raises(BadMessage, match="cut off"):
+        opened(odd, sha256(odd).digest(), 5)
+
+
+def test_padding_of_a_large_file_comes_in_pieces() -> None:
+    size = 2_960_000
+    sealing = Sealing(KEY, size, secrets.token_bytes)
+    start = sealing.update(bytes(size))
+    pieces = list(sealing.padding())
+    assert [len(piece) for piece in pieces] == [attachment._SPARE] * ((padded_size(size) - size) // attachment._SPARE)
+    assert pieces
+    end = sealing.finish()
+    assert len(end.tail) <= attachment._SPARE + 48
+    file = start + b"".join(pieces) + end.tail
+    assert len(file) == end.size == encrypted_size(size)
+    assert opened(file, end.digest, size) == bytes(size)
+
+
+def test_padding_comes_after_the_whole_file() -> None:
+    with pytest.raises(BadMessage):
+        next(Sealing(KEY, 3, secrets.token_bytes).padding())

@@ -7,6 +7,7 @@ import pytest
 from cooee.crypto import content
 from cooee.crypto.content import ContentKey, envelope_payload, key_for, open_body, seal_body
 from cooee.crypto.errors import BadMessage, CryptoError, UnsupportedVersion
+from cooee.crypto.primitives import encrypt_cbc, hmac_sha256
 from cooee.domain.ids import DeviceRef
 from cooee.domain.limits import Limits
 from cooee.protocol import body as bodies
@@ -81,3 +82,13 @@ def test_an_envelope_belongs_to_one_content() -> None:
         key_for(payload, sealed(b"other"))
     with pytest.raises(BadMessage):
         key_for(payload[:-1], good)
+
+
+@pytest.mark.parametrize("padded", [bytes(159), b"\x80" + b"\x01" * 158, b"x\x80" + bytes(317), b"x" * 159])
+def test_padding_that_nobody_writes_is_refused_even_when_it_is_authentic(padded: bytes) -> None:
+    place = content._place(*PLACE)
+    cipher_key, mac_key = content._keys(KEY, place)
+    made = b"\x01" + bytes(16) + encrypt_cbc(cipher_key, bytes(16), padded)
+    made += hmac_sha256(mac_key, place + made)
+    with pytest.raises(BadMessage, match="padding"):
+        open_body(KEY, made, *PLACE)

@@ -114,3 +114,15 @@ def test_a_list_that_is_too_long_is_not_read() -> None:
     long = SignedDeviceList(b" " * (device_list.MAX_PAYLOAD_BYTES + 1), b"")
     with pytest.raises(BadMessage):
         verify(long, "alice")
+
+
+@pytest.mark.parametrize("name", ["Alice", "a b", ""])
+def test_a_name_that_is_no_name_is_refused_even_when_it_is_asked_for(name: str) -> None:
+    with pytest.raises(BadMessage):
+        verify(signed_as(userId=name), name)
+
+
+def test_a_signed_list_may_not_be_longer_than_it_may_be() -> None:
+    payload = sign(LIST, ACCOUNT).payload + b" " * device_list.MAX_PAYLOAD_BYTES
+    with pytest.raises(BadMessage, match="too long"):
+        verify(SignedDeviceList(payload, ACCOUNT.sign(device_list.LABEL + payload)), "alice")

@@ -7,6 +7,7 @@ import pytest
 from cooee.crypto import link
 from cooee.crypto.errors import BadSignature
 from cooee.crypto.keys import AccountPrivateKey, IdentityPrivateKey
+from cooee.domain import base64url
 from cooee.domain.ids import DeviceRef
 
 NEW, OLD = (IdentityPrivateKey.generate(secrets.token_bytes).public() for _ in range(2))
@@ -62,3 +63,42 @@ def test_a_proof_fits_this_code_and_these_keys_only() -> None:
             link.check_proof(code, new, old_device, old, account, proof)
     with pytest.raises(BadSignature):
         link.check_proof(CODE, NEW, "old", OLD, ACCOUNT, proof[:-1])
+
+
+BODY = link._packed(CODE)[:-3]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x02" + BODY[1:],
+        BODY.replace(b"alice", b"Alice"),
+        BODY.replace(b"Laptop_2", b"Laptop 2"),
+        BODY + b"\x00",
+        BODY[:-1],
+        b"\x01",
+        b"\x01\xff",
+        b"",
+    ],
+)
+def test_what_no_device_makes_is_refused_even_when_its_check_is_good(body: bytes) -> None:
+    with pytest.raises(link.BadLinkCode):
+        link.parse(link.QR_PREFIX + base64url.encode(body + link._check(body)))
+
+
+def test_a_code_has_one_text_in_letters() -> None:
+    code = link.make(DeviceRef("alice", "d1"), NEW, secrets.token_bytes)
+    start = code.text()[:-1]
+    taken = []
+    for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567":
+        try:
+            taken.append(link.parse(start + letter))
+        except link.BadLinkCode:
+            continue
+    assert taken == [code]
+
+
+def test_a_text_that_is_too_long_is_not_read() -> None:
+    assert link.parse(CODE.text() + "-" * 10) == CODE
+    with pytest.raises(link.BadLinkCode):
+        link.parse(CODE.text() + "-" * link.MAX_TEXT)

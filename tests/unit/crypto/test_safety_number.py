@@ -42,7 +42,15 @@ def test_what_one_shows_fits_what_the_other_scans() -> None:
     assert not MINE.matches(MINE.qr)
 
 
-@pytest.mark.parametrize("text", ["", "hello", module.QR_PREFIX, module.QR_PREFIX + "AAAA", MINE.qr + "=", MINE.qr[1:]])
+@pytest.mark.parametrize(
+    "text",
+    ["", "hello", module.QR_PREFIX, module.QR_PREFIX + "AAAA", MINE.qr + "=", MINE.qr.removeprefix(module.QR_PREFIX)],
+)
 def test_what_is_no_code_is_told(text: str) -> None:
     with pytest.raises(BadMessage):
         MINE.matches(text)
+
+
+def test_both_halves_of_a_code_must_fit() -> None:
+    assert not MINE.matches(safety_number("bob", BOB, "alice", EVE).qr)
+    assert not MINE.matches(safety_number("bob", EVE, "alice", ALICE).qr)

@@ -219,3 +219,43 @@ def test_states_survive_a_store_and_show_no_key(own: OwnSenderKey) -> None:
     assert isinstance(own.chain_key, ChainKey)
     assert repr(secret)[2:-1] not in repr(own) + repr(known)
     assert secret.hex() not in repr(own) + repr(known)
+
+
+def test_a_sender_cannot_give_one_message_two_meanings(own: OwnSenderKey) -> None:
+    """Who signs could give different chain keys to different members; the MAC commits to one."""
+    _, message = say(own)
+    clear = message[: -sender_key._TAIL] + bytes(32)
+    bound = sender_key.GroupPlace(GROUP, ALICE, *ROSTER).associated_data()
+    forged = clear + own.signing.sign(bound + clear, random_of("sign"))
+    with pytest.raises(BadMessage, match="authentic"):
+        hear(told(own), forged)
+
+
+def test_another_chain_of_the_same_id_takes_its_place(own: OwnSenderKey) -> None:
+    other = msgspec.structs.replace(OwnSenderKey.generate(GROUP, 0, random_of("other")), chain_id=own.chain_id)
+    peer = told(other, told(own))
+    assert len(peer.chains) == 1
+    assert hear(peer, say(other)[1])[1] == b"hello"
+    with pytest.raises(BadSignature):
+        hear(peer, say(own)[1])
+
+
+def test_skipped_keys_survive_a_wide_gap(own: OwnSenderKey) -> None:
+    peer = told(own)
+    later, first = say(own)
+    peer, _ = hear(peer, say(later)[1])
+    peer = told(after(own, MAX_AHEAD + 10), peer)
+    assert hear(peer, first)[1] == b"hello"
+
+
+def test_a_state_is_not_changed_by_what_follows_from_it(own: OwnSenderKey) -> None:
+    messages = []
+    peer = told(own)
+    for _ in range(6):
+        own, message = say(own)
+        messages.append(message)
+    peer, _ = hear(peer, messages[2])
+    before = peer.dump()
+    for message in (messages[5], messages[1]):
+        hear(peer, message)
+        assert peer.dump() == before

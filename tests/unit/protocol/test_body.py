@@ -184,6 +184,11 @@ def test_items_are_split_into_controls_that_fit(items: list[body.MessageKeyItem]
         assert len(encode_control(body.KeyReplyControl(items=tuple(batch)))) <= body.MAX_CONTROL_BYTES
 
 
+def test_a_control_has_at_most_so_many_items() -> None:
+    assert [len(batch) for batch in body.in_batches([SHORT] * 120)] == [50, 50, 20]
+    assert list(body.in_batches([])) == []
+
+
 def test_the_longest_control_fits_into_a_message_between_devices() -> None:
     first_message = 2 + 1568 + 3 * 34 + 4 * 6 + 32 + 16 + 40
     assert (body.MAX_CONTROL_BYTES + first_message) * 4 / 3 <= Limits().to_device_bytes
