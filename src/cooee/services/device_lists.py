@@ -1,7 +1,7 @@
 """Who has which devices now, remembered for a moment for encrypted messages (PROTOCOL.md §15)."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cooee.domain.device_hash import device_list_hash
 from cooee.domain.ids import DeviceRef
@@ -15,6 +15,18 @@ CAPACITY = 50_000
 
 _Known = tuple[float, CurrentDevices | None]
 _Devices = Mapping[str, str]
+
+
+class _Hash(NamedTuple):
+    """The hash of a group: over which devices of its members, of which roster, and how old the oldest list is."""
+
+    revision: int
+    roster_version: int
+    since: float
+    devices: list[_Devices]
+    told: str
+
+
 _NONE: _Devices = {}
 
 
@@ -25,7 +37,7 @@ class DeviceLists:
         self._keys = keys
         self._monotonic = monotonic
         self._known: dict[str, _Known] = {}
-        self._hashes: dict[str, tuple[int, int, float, str]] = {}
+        self._hashes: dict[str, _Hash] = {}
         self._revision = 0
 
     def peek(self, user_ids: Sequence[str]) -> Mapping[str, CurrentDevices | None] | None:
@@ -33,8 +45,8 @@ class DeviceLists:
         after = self._monotonic() - CACHE_S
         found = {}
         for user_id in user_ids:
-            known = self._known.get(user_id)
-            if known is None or known[0] < after:
+            known = self._fresh(user_id, after)
+            if known is None:
                 return None
             found[user_id] = known[1]
         return found
@@ -45,28 +57,33 @@ class DeviceLists:
         if remembered is not None:
             return remembered
         revision, now = self._revision, self._monotonic()
-        read = await self._keys.current(tuple(dict.fromkeys(user_ids)))
-        found = {user_id: read.get(user_id) for user_id in user_ids}
+        found = {user_id: self._fresh(user_id, now - CACHE_S) for user_id in user_ids}
+        lacking = tuple(user_id for user_id, known in found.items() if known is None)
+        read = await self._keys.current(lacking)
+        fresh = {user_id: (now, read.get(user_id)) for user_id in lacking}
         if revision == self._revision:
-            for user_id, each in found.items():
+            for user_id, known in fresh.items():
                 self._known.pop(user_id, None)
-                self._known[user_id] = (now, each)
+                self._known[user_id] = known
             _trim(self._known)
-        return found
+        return {user_id: (known or fresh[user_id])[1] for user_id, known in found.items()}
 
     def peek_hash(self, view: ConversationView) -> str | None:
         """Return the hash over a group's current devices; None: it is not remembered."""
         known = self._hashes.get(view.conversation_id)
         now = self._monotonic()
-        if known is not None and known[:2] == (self._revision, view.roster_version) and known[2] >= now - CACHE_S:
-            return known[3]
+        if known is not None and known.roster_version != view.roster_version:
+            known = None
+        if known is not None and known.revision == self._revision and known.since >= now - CACHE_S:
+            return known.told
         found = self.peek(view.user_ids)
         if found is None:
             return None
-        oldest = min((self._known[user_id][0] for user_id in view.user_ids), default=now)
-        told = hash_of(found)
+        since = min((self._known[user_id][0] for user_id in view.user_ids), default=now)
+        devices = [current_of(found, user_id) for user_id in view.user_ids]
+        told = known.told if known is not None and known.devices == devices else hash_of(found)
         self._hashes.pop(view.conversation_id, None)
-        self._hashes[view.conversation_id] = (self._revision, view.roster_version, oldest, told)
+        self._hashes[view.conversation_id] = _Hash(self._revision, view.roster_version, since, devices, told)
         _trim(self._hashes)
         return told
 
@@ -75,6 +92,10 @@ class DeviceLists:
         self._revision += 1
         for user_id in user_ids:
             self._known.pop(user_id, None)
+
+    def _fresh(self, user_id: str, after: float) -> _Known | None:
+        known = self._known.get(user_id)
+        return None if known is None or known[0] < after else known
 
 
 def current_of(found: Mapping[str, CurrentDevices | None], user_id: str) -> Mapping[str, str]:

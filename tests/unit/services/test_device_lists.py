@@ -99,6 +99,17 @@ async def test_the_hash_follows_lists_and_roster(scene: Scene) -> None:
     assert scene.lists.peek_hash(alone) == device_list_hash([(DeviceRef("ann", "d1"), "K1")])
 
 
+async def test_of_a_group_only_the_list_that_changed_is_read_anew(scene: Scene) -> None:
+    pair = group(1, "ann", "bob")
+    before = hash_of(await scene.lists.load(pair.user_ids))
+    scene.lists.forget(["bob"])
+    assert hash_of(await scene.lists.load(pair.user_ids)) == scene.lists.peek_hash(pair) == before
+    scene.keys.devices["bob"] = {"d1": "K2"}
+    scene.lists.forget(["bob"])
+    assert hash_of(await scene.lists.load(pair.user_ids)) == scene.lists.peek_hash(pair) != before
+    assert scene.keys.asked == [("ann", "bob"), ("bob",), ("bob",)]
+
+
 async def test_a_hash_is_as_old_as_its_oldest_list(scene: Scene) -> None:
     pair = group(1, "ann", "bob")
     await scene.lists.load(["ann"])
