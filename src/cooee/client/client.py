@@ -160,6 +160,11 @@ class Client(MessagesOfClient, MediaOfClient, EncryptionOfClient):
         return self._parts.account.me
 
     @property
+    def encrypts(self) -> bool:
+        """Whether end-to-end encryption is on in this client."""
+        return self._encrypts
+
+    @property
     def api(self) -> Api:
         """Every operation of the HTTP API, under this device's token."""
         return self._parts.api
