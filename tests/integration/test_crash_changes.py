@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from tests.fakes.device_keys import identity, publication
 from tests.integration.conftest import NewScene, NewServer
 from tests.integration.peers import Http, Refused
 from tests.integration.scene import PASSWORD, Person, Scene, dm, numbers
+from tests.integration.sealed import Sealed
 
 pytestmark = pytest.mark.crash
 Change = Callable[[Scene], AsyncIterator[None]]
@@ -227,6 +229,25 @@ async def handing_blobs_to_devices(scene: Scene) -> AsyncIterator[None]:
     assert [one["content"] for one in b.take("to_device")] == ["blob0", "blob1", "blob2"]
 
 
+async def publishing_keys(scene: Scene) -> AsyncIterator[None]:
+    bob = Sealed(await scene.person("bob"))
+    await bob.device(linked=False, keys=False)
+    yield
+    await bob.person.http("PUT", "/v1/keys", publication(bob.first))
+    yield
+    status = await bob.person.http("GET", "/v1/keys/status")
+    assert (status["identityKey"], status["oneTimePreKeys"]) == (identity(bob.first), 3)
+
+
+async def signing_a_device_list(scene: Scene) -> AsyncIterator[None]:
+    bob = Sealed(await scene.person("bob"))
+    await bob.device(linked=False)
+    yield
+    await bob.link(bob.first)
+    yield
+    assert (await bob.person.http("GET", "/v1/keys/status"))["listed"]
+
+
 CHANGES: tuple[Change, ...] = (
     registering,
     logging_in,
@@ -246,6 +267,8 @@ CHANGES: tuple[Change, ...] = (
     joining_by_invitation,
     inviting,
     handing_blobs_to_devices,
+    publishing_keys,
+    signing_a_device_list,
 )
 
 
