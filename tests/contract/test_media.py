@@ -202,23 +202,33 @@ async def test_what_is_to_be_looked_at_is_stored_held_and_not_encrypted(store: S
     await made(store, photo(OTHER, encrypted=True))
     await send(store)
     await send(store, OTHER, "m2")
-    assert list(await store.media.waiting(10)) == []
+    assert list(await store.media.waiting(10, 10)) == []
     await store.media.update(KEY, MediaState.STORED, b'{"width":1}')
     await store.media.update(OTHER, MediaState.STORED, b"{}")
-    (waiting,) = await store.media.waiting(10)
+    (waiting,) = await store.media.waiting(10, 10)
     assert (waiting.key, waiting.state, waiting.details) == (KEY, MediaState.STORED, b'{"width":1}')
     await store.media.update(KEY, MediaState.READY, b'{"width":2}')
     await store.media.update(KEY, MediaState.STORED, b"{}")
-    assert list(await store.media.waiting(10)) == []
+    assert list(await store.media.waiting(10, 10)) == []
     ready = await store.media.find(KEY, "bob")
     assert ready is not None
     assert (ready.state, ready.details) == (MediaState.READY, b'{"width":2}')
 
 
+async def test_of_each_owner_some_are_to_be_looked_at(store: Store) -> None:
+    for number in range(4):
+        key = f"{number:022}"
+        await made(store, photo(key, owner="bob" if number == 3 else "alice"))
+        await send(store, key, f"m{number}")
+        await store.media.update(key, MediaState.STORED, b"{}")
+    for limit, per_owner, wanted in ((10, 1, "03"), (10, 2, "013"), (1, 2, "0"), (10, 9, "0123")):
+        assert "".join(one.key[-1] for one in await store.media.waiting(limit, per_owner)) == wanted
+
+
 async def test_an_object_without_a_message_is_not_looked_at(store: Store) -> None:
     await made(store)
     await store.media.update(KEY, MediaState.STORED, b"{}")
-    assert list(await store.media.waiting(10)) == []
+    assert list(await store.media.waiting(10, 10)) == []
 
 
 async def test_objects_and_who_holds_them_survive_a_restart(sqlite_store: SqliteStore, tmp_path: Path) -> None:
@@ -252,7 +262,6 @@ async def test_what_is_asked_often_walks_an_index(sqlite_store: SqliteStore) -> 
             (sqlite_media._USED, ("alice",)),
             (sqlite_media._GIVE_BACK, (KEY,)),
             (sqlite_media._DUE, (1, 1)),
-            (sqlite_media._SELECT + sqlite_media._WAITING, (1,)),
         )
         return [row[3] for sql, values in sqls for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
 
@@ -260,6 +269,14 @@ async def test_what_is_asked_often_walks_an_index(sqlite_store: SqliteStore) -> 
     scans = [step for step in steps if step.startswith("SCAN") and "USING INDEX" not in step]
     assert set(scans) <= {"SCAN holding", "SCAN CONSTANT ROW"}
     assert not [step for step in steps if "TEMP B-TREE" in step]
+
+
+async def test_what_is_to_be_looked_at_is_found_among_what_waits_alone(sqlite_store: SqliteStore) -> None:
+    def plan(connection: apsw.Connection) -> list[str]:
+        return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sqlite_media._WAITING}", (1, 1))]
+
+    steps = await sqlite_store.database.read(plan)
+    assert [step for step in steps if step.startswith("SCAN media")] == ["SCAN media USING INDEX media_to_inspect"]
 
 
 async def test_who_may_see_costs_what_conversations_hold_and_not_how_often(tmp_path: Path) -> None:

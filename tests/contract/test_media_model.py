@@ -52,7 +52,7 @@ class History:
             self._count += 1
             await getattr(self, f"_{name}")(*arguments)
             seen = [(key, user, await self.store.media.find(key, user)) for key in KEYS for user in USERS]
-            waiting = sorted(one.key for one in await self.store.media.waiting(10))
+            waiting = sorted(one.key for one in await self.store.media.waiting(10, 10))
             holders = [sorted(await self.store.media.holders(key, 10)) for key in KEYS]
             self.said.append((seen, waiting, holders))
         return self.said

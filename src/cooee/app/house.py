@@ -52,7 +52,7 @@ from cooee.services.webhook_reader import WebhookReader
 from cooee.services.webhooks import WebhookParts, WebhookService
 from cooee.workers.fanout import Fanout
 from cooee.workers.media_collector import MediaCollector
-from cooee.workers.media_looks import MediaLooks, Telling
+from cooee.workers.media_looks import Desk, MediaLooks, Telling
 from cooee.workers.outgoing import OutgoingPorts, OutgoingServices, OutgoingWebhooks
 from cooee.workers.sweeper import Sweeper
 from cooee.workers.wakeups import Wakeups
@@ -223,7 +223,7 @@ class House:
             inspector,
             Telling(self.views, self.routes),
             self._config.media.inspection_processes,
-            Path(self._config.server.data_dir, LOOKS_FOLDER),
+            Desk(Path(self._config.server.data_dir, LOOKS_FOLDER), self._config.media.keep_free_bytes),
         )
         self.line.noticed = looks.notice
         return looks

@@ -71,8 +71,11 @@ class Media(Protocol):
         """
         ...
 
-    async def waiting(self, limit: int) -> Sequence[MediaObject]:
-        """Return objects in state stored that a message holds, oldest first, encrypted ones excepted."""
+    async def waiting(self, limit: int, per_owner: int) -> Sequence[MediaObject]:
+        """Return objects in state stored that a message holds, oldest first, encrypted ones excepted.
+
+        At most ``per_owner`` of each owner: his oldest.
+        """
         ...
 
     async def garbage(self, now_ms: int, limit: int) -> Sequence[MediaObject]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import structlog
 
 from cooee.domain.errors import CooeeError, ErrorCode
-from cooee.ports.blobs import BlobStat
+from cooee.ports.blobs import BlobStat, NoRoom
 from cooee.ports.media import MediaObject, MediaState
 from cooee.ports.media_inspector import Findings, MediaInspector
 from cooee.protocol.codec import encode
@@ -42,17 +42,26 @@ class Telling(NamedTuple):
     routes: Routes
 
 
+class Desk(NamedTuple):
+    """Where files lie meanwhile, in a folder of its own, and the bytes of its disk that they leave free."""
+
+    folder: Path
+    keep_free: int
+
+
 class MediaLooks:
-    """Looks at what waits, a few at a time. ``folder``: where files lie meanwhile; it is its own."""
+    """Looks at what waits, a few at a time, and as few of one owner: whose files take long holds up himself."""
 
     def __init__(
-        self, stores: MediaStores, inspector: MediaInspector, telling: Telling, at_once: int, folder: Path
+        self, stores: MediaStores, inspector: MediaInspector, telling: Telling, at_once: int, desk: Desk
     ) -> None:
         self._media, self._blobs, _ = stores
         self._inspector = inspector
         self._telling = telling
+        self._per_owner = at_once
         self._at_once = asyncio.Semaphore(at_once)
-        self._folder = folder
+        self._folder, self._keep_free = desk
+        self._on_desk = 0
         self._wake = asyncio.Event()
         self._failures: Counter[str] = Counter()
         self.looked = 0
@@ -81,7 +90,7 @@ class MediaLooks:
 
     async def look(self) -> bool:
         """Look at what waits, at most `BATCH` files; True: there may be more."""
-        waiting = await self._media.waiting(BATCH)
+        waiting = await self._media.waiting(BATCH, self._per_owner)
         outcomes = await asyncio.gather(*map(self._look_safely, waiting))
         return any(outcomes)
 
@@ -117,6 +126,13 @@ class MediaLooks:
             return True
 
     async def _look(self, media: MediaObject) -> MediaDetails:
+        self._on_desk += media.size
+        try:
+            return await self._look_at_copy(media)
+        finally:
+            self._on_desk -= media.size
+
+    async def _look_at_copy(self, media: MediaObject) -> MediaDetails:
         folder = await asyncio.to_thread(self._new_folder)
         try:
             path = Path(folder.name, "file")
@@ -130,6 +146,8 @@ class MediaLooks:
 
     def _new_folder(self) -> "tempfile.TemporaryDirectory[str]":
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if shutil.disk_usage(self._folder).free - self._on_desk < self._keep_free:
+            raise NoRoom
         return tempfile.TemporaryDirectory(prefix="cooee-", dir=self._folder)
 
     async def _keep(self, key: str, findings: Findings) -> ThumbnailDetails | None:

@@ -18,7 +18,7 @@ from cooee.protocol import frames
 from cooee.protocol.codec import decode_server
 from cooee.protocol.media import MediaDetails, RequestUpload, ThumbnailDetails, decode_details
 from cooee.services.media import MediaStores
-from cooee.workers.media_looks import ATTEMPTS, MediaLooks, Telling
+from cooee.workers.media_looks import ATTEMPTS, Desk, MediaLooks, Telling
 from tests.fakes.media_inspector import SayingInspector
 from tests.fakes.memory_house import MemoryHouse
 
@@ -32,6 +32,7 @@ class Studio:
     def __init__(self, folder: Path) -> None:
         self.house = MemoryHouse()
         self.folder = folder / "looks"
+        self.keep_free = 0
         self.inspector = SayingInspector()
         self.looks = self.another()
         self.routed: list[Routed] = []
@@ -40,19 +41,26 @@ class Studio:
         """Return a worker as a restart makes one."""
         house = self.house.house
         stores = MediaStores(house.ports.media, house.ports.blobs, house.ports.clock)
-        return MediaLooks(stores, self.inspector, Telling(house.views, house.routes), 2, self.folder)
+        return MediaLooks(
+            stores, self.inspector, Telling(house.views, house.routes), 2, Desk(self.folder, self.keep_free)
+        )
 
     async def sent(
-        self, content: bytes = PNG, mime_type: str = "image/png", content_type: str = "image", conversation_id: str = DM
+        self,
+        content: bytes = PNG,
+        mime_type: str = "image/png",
+        content_type: str = "image",
+        conversation_id: str = DM,
+        user: str = "alice",
     ) -> str:
         """Upload and send a file; return its key."""
         house = self.house.house
         wish = RequestUpload(mime_type, len(content), hashlib.sha256(content).hexdigest())
-        key = (await house.media.request_upload("alice", wish)).media_key
+        key = (await house.media.request_upload(user, wish)).media_key
         self.house.files.put(key, content, mime_type)
         said = msgspec.json.encode({"mediaKey": key, "mimeType": mime_type, "size": len(content)})
         frame = frames.Send(key, content_type, msgspec.Raw(said), conversation_id)
-        await house.messages.send_and_wait(DeviceRef("alice", "d1"), frame)
+        await house.messages.send_and_wait(DeviceRef(user, "d1"), frame)
         return key
 
     async def details(self, key: str) -> tuple[MediaState, MediaDetails]:
@@ -156,6 +164,29 @@ async def test_a_bug_at_one_file_ends_and_holds_up_no_other(studio: Studio) -> N
     other = await studio.sent(PNG + b"x")
     assert await studio.looks.look()
     assert (await studio.details(other))[1].thumbnail is not None
+
+
+async def test_the_disk_keeps_room_for_messages(studio: Studio) -> None:
+    key = await studio.sent()
+    studio.keep_free = 2**62
+    assert not await studio.another().look()
+    assert studio.inspector.seen == []
+    assert list(studio.folder.iterdir()) == []
+    studio.keep_free = 0
+    assert await studio.another().look()
+    assert (await studio.details(key))[0] is MediaState.READY
+
+
+async def test_who_sends_very_many_files_holds_up_himself(studio: Studio) -> None:
+    for number in range(40):
+        await studio.sent(PNG + bytes([number]))
+    await studio.sent(PNG + b"bob's", user="bob")
+    assert await studio.looks.look()
+    assert [content[-5:] for content, _ in studio.inspector.seen].count(b"bob's") == 1
+    assert len(studio.inspector.seen) == 3
+    while await studio.looks.look():
+        pass
+    assert len(studio.inspector.seen) == 41
 
 
 async def test_a_file_that_is_gone_is_done(studio: Studio) -> None:

@@ -1,5 +1,6 @@
 """Media objects in memory: who holds what is looked up in the conversations each time."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -60,14 +61,16 @@ class MemoryMedia:
         ]
         return list(dict(sorted(found)).items())[:limit]
 
-    async def waiting(self, limit: int) -> Sequence[MediaObject]:
-        """Return objects that are to be looked at, oldest first."""
-        found = [
-            one
-            for one in self._objects.values()
-            if one.state is MediaState.STORED and not one.encrypted and self._held(one.key)
-        ]
-        return sorted(found, key=lambda one: one.created_at)[:limit]
+    async def waiting(self, limit: int, per_owner: int) -> Sequence[MediaObject]:
+        """Return objects that are to be looked at, oldest first, so many of each owner."""
+        turns: Counter[str] = Counter()
+        found = []
+        for one in sorted(self._objects.values(), key=lambda one: (one.created_at, one.key)):
+            if one.state is MediaState.STORED and not one.encrypted and self._held(one.key):
+                turns[one.owner_id] += 1
+                if turns[one.owner_id] <= per_owner:
+                    found.append(one)
+        return found[:limit]
 
     async def garbage(self, now_ms: int, limit: int) -> Sequence[MediaObject]:
         """Take what nobody holds or keeps."""

@@ -51,7 +51,10 @@ _HOLDERS = _holding("""SELECT c.id,
         (SELECT max(r.number) FROM media_reference AS r WHERE r.key = :key AND r.conversation = holding.conversation)
     FROM holding JOIN conversation AS c ON c.key = holding.conversation LIMIT :limit""")
 _HELD = "EXISTS (SELECT 1 FROM media_reference AS r WHERE r.key = media.key)"
-_WAITING = f"state = 1 AND encrypted = 0 AND {_HELD} ORDER BY created_at LIMIT ?"
+_WAITING = f"""SELECT {_COLUMNS} FROM (
+        SELECT {_COLUMNS}, row_number() OVER (PARTITION BY owner_id ORDER BY created_at, key) AS turn FROM media
+        WHERE state = 1 AND encrypted = 0 AND {_HELD})
+    WHERE turn <= ? ORDER BY created_at, key LIMIT ?"""  # noqa: S608 - a constant
 _DUE = f"""SELECT key, {_HELD} FROM media INDEXED BY media_to_collect
     WHERE collect_at IS NOT NULL AND collect_at <= ? ORDER BY collect_at LIMIT ?"""  # noqa: S608 - a constant
 _TAKE = f"UPDATE media SET state = {_GARBAGE}, collect_at = 0 WHERE key = ?"  # noqa: S608 - a constant
@@ -113,9 +116,13 @@ class SqliteMedia:
         rows: list[Any] = await self._database.read(lambda connection: connection.execute(_HOLDERS, values).fetchall())
         return rows
 
-    async def waiting(self, limit: int) -> Sequence[MediaObject]:
-        """Return objects that are to be looked at, oldest first."""
-        return await self._database.read(lambda connection: _select(connection, _WAITING, (limit,)))
+    async def waiting(self, limit: int, per_owner: int) -> Sequence[MediaObject]:
+        """Return objects that are to be looked at, oldest first, so many of each owner."""
+
+        def waiting(connection: apsw.Connection) -> list[MediaObject]:
+            return [_object(row) for row in connection.execute(_WAITING, (per_owner, limit))]
+
+        return await self._database.read(waiting)
 
     async def garbage(self, now_ms: int, limit: int) -> Sequence[MediaObject]:
         """Take what nobody holds or keeps. Durable."""
