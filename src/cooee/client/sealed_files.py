@@ -45,6 +45,7 @@ def seal_file(source: Path, size: int, target: Path) -> SealedFile:
         with reading, os.fdopen(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             while piece := reading.read(PIECE):
                 file.write(sealing.update(piece))
+            file.writelines(sealing.padding())
             end = sealing.finish()
             file.write(end.tail)
             file.flush()

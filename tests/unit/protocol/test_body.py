@@ -187,6 +187,11 @@ def test_items_are_split_into_controls_that_fit(items: list[body.MessageKeyItem]
 def test_a_control_has_at_most_so_many_items() -> None:
     assert [len(batch) for batch in body.in_batches([SHORT] * 120)] == [50, 50, 20]
     assert list(body.in_batches([])) == []
+    long = list(body.in_batches([LONG] * 60))
+    assert max(len(batch) for batch in long) < body.MAX_ITEMS
+    assert [item for batch in long for item in batch] == [LONG] * 60
+    for batch in long:
+        encode_control(body.KeyReplyControl(items=tuple(batch)))
 
 
 def test_the_longest_control_fits_into_a_message_between_devices() -> None:
