@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from cooee.client import Client, ClientSettings, ConversationView, Event, Message, register
+from cooee.client import Client, ClientSettings, ConversationView, Event, Message, MessageUpdated, register
 from cooee.client.ledger import EventStream
 
 PASSWORD = "correct horse battery"
@@ -26,8 +26,9 @@ async def new_user(url: str, name: str) -> str:
 class Person:
     """One client with everything it was told."""
 
-    def __init__(self, client: Client, events: EventStream) -> None:
+    def __init__(self, client: Client, events: EventStream, stay: AsyncExitStack | None = None) -> None:
         self.client = client
+        self.stay = stay or AsyncExitStack()
         self.told: list[Event] = []
         self._changed = asyncio.Condition()
         self._task = asyncio.create_task(self._listen(events))
@@ -49,8 +50,15 @@ class Person:
             return found()[0]
 
     async def reads(self, text: str) -> Message:
-        """Wait for a message with this text."""
-        return await self.hears(Message, lambda message: message.text == text)
+        """Wait for a message with this text; also one that could be read only later."""
+
+        def found() -> list[Message]:
+            told = (event.message if isinstance(event, MessageUpdated) else event for event in self.told)
+            return [event for event in told if isinstance(event, Message) and event.text == text]
+
+        async with asyncio.timeout(WAIT_S), self._changed:
+            await self._changed.wait_for(found)
+            return found()[0]
 
     def messages(self, conversation_id: str) -> list[Message]:
         """Return the messages told of one conversation, in the order of telling."""
@@ -86,7 +94,12 @@ class House(AsyncExitStack):
         """Open a client of ``user``, also where it gets no connection."""
         options = dict[str, Any](settings=self.settings, user=user, password=PASSWORD) | options
         client = Client(url, store=self._folder / f"{user}{device}", **options)
-        await self.enter_async_context(client)
-        person = Person(client, client.events())
-        self.push_async_callback(person.leave)
+        stay = await self.enter_async_context(AsyncExitStack())
+        await stay.enter_async_context(client)
+        person = Person(client, client.events(), stay)
+        stay.push_async_callback(person.leave)
         return person
+
+    async def leave(self, person: Person) -> None:
+        """Close a client before the others."""
+        await person.stay.aclose()

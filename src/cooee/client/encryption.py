@@ -224,7 +224,7 @@ class EncryptionOfClient(ABC):
         """
 
         async def check() -> bool | None:
-            return self._agent.standing != "preparing" or None
+            return (self._agent.published and self._agent.standing != "preparing") or None
 
         await self._until(check, ANSWER_S)
         found: list[str] = []

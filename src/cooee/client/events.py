@@ -63,7 +63,8 @@ class ConversationUpdated(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccountUpdated(msgspec.Struct, frozen=True, gc=False):
-    """The own account changed on another device: ``changed`` names what (profile, privacy, contacts, blocks)."""
+    """The own account changed on another device: ``changed`` names what (profile, privacy, contacts,
+    blocks, devices)."""
 
     changed: str
 

@@ -201,6 +201,8 @@ class Turn(Unsealing):
 
     def _account_changed(self, frame: frames.AccountChanged) -> None:
         self.events.append(AccountUpdated(frame.changed))
+        if frame.changed == "devices" and self.agent is not None:
+            self.draft.look_up(self.state.me.user_id)
         self._follow_token(frame.sync_token)
 
     def _follow_token(self, token: str) -> None:

@@ -112,7 +112,7 @@ class KeyService:
         )
 
     async def claim(self, user_id: str, devices: Sequence[wire.DeviceName]) -> wire.Claimed:
-        """Give out one bundle for each device; each one-time key once.
+        """Give out one bundle for each current device, and for own devices that are to be linked; each one-time key once.
 
         Who claims one device's keys again and again, or a device that is claimed by very many, gets the last-resort key
         and uses none up.
@@ -127,7 +127,8 @@ class KeyService:
         wanted = {
             ref: self._may_use_up(user_id, ref)
             for ref in refs
-            if (found := listed.get(ref.user_id)) is not None and ref.device_id in found.current
+            if ref.user_id == user_id
+            or ((found := listed.get(ref.user_id)) is not None and ref.device_id in found.current)
         }
         bundles = await self._keys.claim(wanted) if wanted else ()
         self.counters.claims += len(bundles)

@@ -90,6 +90,14 @@ async def test_a_device_that_is_not_current_is_missing(scene: EncryptedHouse) ->
     assert (await scene.house.keys.claim("ann", [BOBS])).missing == (BOBS,)
 
 
+async def test_an_own_device_can_be_reached_before_it_is_linked(scene: EncryptedHouse) -> None:
+    await scene.user("eve", devices=2)
+    await scene.publish(DeviceRef("eve", "d2"))
+    unlinked = keys.DeviceName("eve", "d2")
+    assert [one.device_id for one in (await scene.house.keys.claim("eve", [unlinked])).items] == ["d2"]
+    assert (await scene.house.keys.claim("ann", [unlinked])).missing == (unlinked,)
+
+
 async def test_a_blocked_user_gets_what_one_gets_of_nobody_and_uses_nothing_up(scene: EncryptedHouse) -> None:
     for blocker, blocked in (("bob", "ann"), ("ann", "bob")):
         await scene.store.contacts.set_block(blocker, blocked, present=True)

@@ -101,7 +101,8 @@ class Agent:
         """Return ``to_device`` frames to send on this connection, in order, each once; all stored already.
 
         Each ends with `Draft.to_device_acked` or `Draft.to_device_refused`. Not answered ones come again after
-        `reconnected`, with the same ``clientMessageId``. At most 4 are under way at a time.
+        `reconnected`, with the same ``clientMessageId``. At most 4 are under way at a time. A frame that is beyond
+        ``limits`` is refused by the server, and then goes in parts.
         """
         view, memory = self._view(now), self._memory
         sending: list[frames.ToDeviceSend] = []
@@ -114,7 +115,7 @@ class Agent:
             frame: OutFrame = view.find("out", ident)
             items = tuple(frames.ToDeviceItem(*item.ref, item.content) for item in frame.items)
             memory.sent.add(ident)
-            sending.append(frames.ToDeviceSend(ident, items[: limits.max_to_device_messages]))
+            sending.append(frames.ToDeviceSend(ident, items))
         return sending
 
     def reconnected(self, now: int) -> None:
@@ -147,6 +148,12 @@ class Agent:
         """How this device stands."""
         view = self._view(0)
         return view.device.standing if view.has_device else "preparing"
+
+    @property
+    def published(self) -> bool:
+        """Whether the server has this device's keys, so that others can begin sessions with it."""
+        view = self._view(0)
+        return view.has_device and view.device.published
 
     def person(self, user_id: str) -> Person:
         """Return what is known of a user; of oneself too."""

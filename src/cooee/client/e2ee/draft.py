@@ -1,6 +1,7 @@
 """One step of the agent: an overlay over its state, stored with the turn that caused it, then installed, or dropped."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cooee.client.e2ee import controls, due, groups, linking, lists, moved, opening, own, pairwise, sealing
@@ -121,7 +122,10 @@ class Draft:
     # --- what was wanted
 
     def got(self, want: Want, answer: Any) -> None:
-        """A want was carried out; ``answer`` as its class says."""
+        """A want was carried out; ``answer`` as its class says.
+
+        If this draft cannot be stored, give the answer to a later one: until then the want counts as under way.
+        """
         slot = self._landed(want)
         if slot is not None:
             due.got(self.step, slot, want, answer)
@@ -214,7 +218,7 @@ class Draft:
         flights = self.step.memory.flights
         for slot, flying in flights.items():
             if flying.number == want.number:
-                del flights[slot]
+                self.step.after(partial(flights.pop, slot, None))
                 return slot
         return None
 

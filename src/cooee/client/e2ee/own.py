@@ -1,5 +1,6 @@
 """The own account: its key, its signed list, and the changes of it that the user wished for, one after the other."""
 
+from contextlib import suppress
 from typing import Final
 
 from cooee.client.e2ee import kinds, lists
@@ -24,6 +25,7 @@ def taken(step: Step, answer: keys.UserDevices) -> None:
         _without_list(step)
         return
     if answer.list is not None:
+        _note_version(step, answer.list)
         _adopt_new_key(step, answer.list)
     if step.account() is None:
         if device.standing != "unlinked":
@@ -55,6 +57,13 @@ def _is_of_another_key(step: Step, signed: keys.SignedList) -> bool:
     except CryptoError:
         return False
     return found.account_key != lists.own_key(step)
+
+
+def _note_version(step: Step, signed: keys.SignedList) -> None:
+    """Remember which version the server has, whoever signed it: starting anew goes on from there."""
+    with suppress(CryptoError):
+        found = device_list.verify(SignedDeviceList.from_text(signed.payload, signed.signature), step.me.user_id)
+        step.after(lambda: setattr(step.memory, "own_version", found.version))
 
 
 def _adopt_new_key(step: Step, signed: keys.SignedList) -> None:
@@ -130,7 +139,8 @@ def to_put(step: Step) -> keys.PutDeviceList | None:
             devices, reset, account = {step.me.device_id: mine}, True, AccountPrivateKey(first.account)
     if account is None or (devices == user.devices and not reset):
         return None
-    signed = _signed(step, account, user.version + 1, devices)
+    version = max(user.version, step.memory.own_version if reset else 0) + 1
+    signed = _signed(step, account, version, devices)
     return keys.PutDeviceList(
         base64url.encode(signed.payload),
         base64url.encode(signed.signature),

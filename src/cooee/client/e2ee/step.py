@@ -75,6 +75,8 @@ class Memory:
         """``to_device`` frames that are under way on this connection."""
         self.frame_retries: dict[str, Retry] = {}
         self.password = ""
+        self.own_version = 0
+        """Of the own list that the server showed last, whoever signed it."""
         self.next_ask: tuple[int, int] = (-1, 0)
         """When the next message is to be asked for, and at which state of the book that was so."""
         self.frames = 0
