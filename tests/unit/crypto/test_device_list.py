@@ -126,3 +126,9 @@ def test_a_signed_list_may_not_be_longer_than_it_may_be() -> None:
     payload = sign(LIST, ACCOUNT).payload + b" " * device_list.MAX_PAYLOAD_BYTES
     with pytest.raises(BadMessage, match="too long"):
         verify(SignedDeviceList(payload, ACCOUNT.sign(device_list.LABEL + payload)), "alice")
+
+
+@pytest.mark.parametrize(("payload", "signature"), [("=", "AA"), ("AA", "A"), ("AA==", "AA")])
+def test_a_list_that_is_no_base64url_is_refused(payload: str, signature: str) -> None:
+    with pytest.raises(BadMessage):
+        SignedDeviceList.from_text(payload, signature)

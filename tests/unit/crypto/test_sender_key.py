@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from cooee.crypto import sender_key
-from cooee.crypto.errors import BadMessage, BadSignature, CryptoError, Duplicate, NoSession, TooFarAhead
+from cooee.crypto.errors import (
+    BadMessage,
+    BadSignature,
+    CryptoError,
+    Duplicate,
+    NoSession,
+    TooFarAhead,
+    UnsupportedVersion,
+)
 from cooee.crypto.keys import ChainKey
 from cooee.crypto.sender_key import MAX_AHEAD, MAX_CHAINS, MAX_MESSAGES, MAX_SKIPPED, OwnSenderKey, PeerSenderKeys
 from cooee.domain.ids import DeviceRef
@@ -259,3 +267,12 @@ def test_a_state_is_not_changed_by_what_follows_from_it(own: OwnSenderKey) -> No
     for message in (messages[5], messages[1]):
         hear(peer, message)
         assert peer.dump() == before
+
+
+def test_another_version_is_told(own: OwnSenderKey) -> None:
+    with pytest.raises(UnsupportedVersion):
+        hear(told(own), b"\x02" + say(own)[1][1:])
+    with pytest.raises(UnsupportedVersion):
+        sender_key.accept(None, GROUP, ALICE, b"\x02" + own.distribution()[1:])
+    with pytest.raises(BadMessage):
+        hear(told(own), own.distribution())
