@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from cooee.adapters.http.bounded_connector import BoundedConnector
 from cooee.adapters.http.checked_resolver import CheckedResolver, Lookup, look_up
 from cooee.adapters.push.vapid import Vapid, load_vapid_key
-from cooee.adapters.push.web import WebPushSender
+from cooee.adapters.push.web import Ways, WebPushSender
 from cooee.domain.addresses import AddressRules
 from cooee.domain.push import PushSettings
 from cooee.ports.clock import Clock
@@ -140,7 +141,9 @@ class WebPlatform:
         """Return a sender that may go to this machine, unless ``networks`` says otherwise."""
         settings = PushSettings(timeout_s=timeout_s, allowed_networks=networks)
         resolver = CheckedResolver(AddressRules(networks), lookup, 2, "names")
-        self._senders.append(WebPushSender(self.vapid, settings, resolver, self._clock, trusting()))
+        self._senders.append(
+            WebPushSender(self.vapid, settings, Ways(resolver, BoundedConnector), self._clock, trusting())
+        )
         return self._senders[-1]
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:

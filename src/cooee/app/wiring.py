@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
+from cooee.adapters.http.bounded_connector import BoundedConnector
 from cooee.adapters.http.checked_resolver import CheckedResolver, look_up
 from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.adapters.inspect.media_inspector import ProcessInspector
@@ -15,6 +16,7 @@ from cooee.adapters.memory.sessions import MemorySessions
 from cooee.adapters.push import platforms
 from cooee.adapters.push.apns import PRODUCTION, SANDBOX
 from cooee.adapters.push.platforms import Platforms, PlatformSettings
+from cooee.adapters.push.web import Ways
 from cooee.adapters.sqlite import copies
 from cooee.adapters.sqlite.batch import BATCH_SIZE_BOUNDS
 from cooee.adapters.sqlite.database import DatabaseSettings
@@ -407,7 +409,7 @@ def _platforms(config: Config, clock: SystemClock) -> Platforms:
     push = config.push
     resolver = CheckedResolver(AddressRules(push.allowed_networks), look_up, push.in_flight, "push-names")
     try:
-        return Platforms(_platform_settings(config), resolver, clock)
+        return Platforms(_platform_settings(config), Ways(resolver, BoundedConnector), clock)
     except OSError as problem:
         raise StoreFailed(
             f"a key of the push platforms cannot be used: {problem.filename}: {problem.strerror}"

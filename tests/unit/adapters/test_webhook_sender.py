@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cooee.adapters.http.bounded_connector import MAX_INTERIM
 from cooee.adapters.http.checked_resolver import Lookup, look_up
 from cooee.adapters.http.webhook_sender import HttpWebhookSender
 from cooee.domain.webhooks import WebhookSettings
@@ -108,6 +109,14 @@ async def test_no_answer_however_long_is_read(opened: Open) -> None:
 )
 async def test_what_is_no_http_is_called_broken(opened: Open, reply: bytes) -> None:
     async with receiving(lambda _got: reply) as receiver:
+        assert (await refused(opened(), receiver.url)).reason == "broken"
+
+
+@pytest.mark.parametrize("flood", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+async def test_who_answers_that_an_answer_will_come_and_never_ends_is_broken(opened: Open, flood: bytes) -> None:
+    async with receiving(lambda _got: flood * MAX_INTERIM + answer()) as receiver:
+        assert await opened().post(receiver.url, {}, b"{}") == Answered(200)
+    async with receiving(lambda _got: flood * (MAX_INTERIM + 1) + answer()) as receiver:
         assert (await refused(opened(), receiver.url)).reason == "broken"
 
 

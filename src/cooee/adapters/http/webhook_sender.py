@@ -8,6 +8,7 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
+from cooee.adapters.http.bounded_connector import BoundedConnector
 from cooee.adapters.http.checked_resolver import AddressRefused, CheckedResolver, Lookup, look_up
 from cooee.domain.addresses import AddressRules, check_target
 from cooee.domain.errors import CooeeError
@@ -71,7 +72,7 @@ class HttpWebhookSender:
         if self._session is None:
             settings = self._settings
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=BoundedConnector(
                     limit=0,
                     resolver=self._resolver,
                     use_dns_cache=False,

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
-from aiohttp.abc import AbstractResolver
 
 from cooee.adapters.push.apns import PRODUCTION, ApnsIdentity, ApnsSender, read_apns_key
 from cooee.adapters.push.fcm import FcmSender
 from cooee.adapters.push.http2 import Http2
 from cooee.adapters.push.service_account import ServiceAccount
 from cooee.adapters.push.vapid import Vapid, load_vapid_key
-from cooee.adapters.push.web import WebPushSender
+from cooee.adapters.push.web import Ways, WebPushSender
 from cooee.domain.push import APNS, FCM, WEB, PushSettings
 from cooee.ports.clock import Clock
 from cooee.ports.push_sender import PushSender
@@ -43,7 +42,7 @@ class Platforms:
     def __init__(
         self,
         settings: PlatformSettings,
-        resolver: AbstractResolver,
+        ways: Ways,
         clock: Clock,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
@@ -55,7 +54,7 @@ class Platforms:
         """
         pace = settings.pace
         vapid = Vapid(load_vapid_key(settings.vapid_key_file), settings.vapid_contact, clock)
-        web = WebPushSender(vapid, pace, resolver, clock, trust())
+        web = WebPushSender(vapid, pace, ways, clock, trust())
         self.web_key = vapid.public_key
         self._closing: list[WebPushSender | FcmSender | ApnsSender] = [web]
         senders: dict[str, PushSender] = {WEB: web}

@@ -5,6 +5,8 @@ import binascii
 import re
 import ssl
 from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from typing import NamedTuple
 
 import aiohttp
 import http_ece
@@ -28,7 +30,6 @@ PADDED_TO = 1024
 _RECORD = 4096
 _MAX_ANSWER = 4096
 _MAX_HEADER = 8190
-_CONNECTIONS = 256
 _SHARE = 0.9
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _GONE = frozenset({404, 410})
@@ -38,24 +39,32 @@ class BadTarget(ValueError):
     """The keys of the subscription are none."""
 
 
+class Ways(NamedTuple):
+    """How senders connect: ``resolver`` looks at the addresses of names, ``connector`` connects to them."""
+
+    resolver: AbstractResolver
+    connector: Callable[..., aiohttp.TCPConnector]
+
+
 class WebPushSender:
     """`PushSender` for browsers. Goes where ``settings`` allow, follows no redirect, uses no proxy.
 
-    ``resolver`` looks at the addresses of names; it is closed with the sender. Connections are reused.
+    The resolver is closed with the sender. Connections are reused. How many there are at a time is for the caller to
+    bound, for each push service by itself: with a bound on all of them slow ones would hold up the others here.
     """
 
     def __init__(
         self,
         vapid: Vapid,
         settings: PushSettings,
-        resolver: AbstractResolver,
+        ways: Ways,
         clock: Clock,
         tls: ssl.SSLContext,
     ) -> None:
         self._vapid = vapid
         self._settings = settings
         self._rules = AddressRules(settings.allowed_networks)
-        self._resolver = resolver
+        self._resolver, self._connector = ways
         self._clock = clock
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -116,9 +125,7 @@ class WebPushSender:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=_CONNECTIONS, resolver=self._resolver, use_dns_cache=False, ssl=self._tls
-                ),
+                connector=self._connector(limit=0, resolver=self._resolver, use_dns_cache=False, ssl=self._tls),
                 headers={"User-Agent": "Cooee"},
                 skip_auto_headers=("Accept", "Accept-Encoding"),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -7,8 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from cooee.adapters.http.bounded_connector import BoundedConnector
 from cooee.adapters.http.checked_resolver import CheckedResolver
 from cooee.adapters.push.platforms import Platforms, PlatformSettings, examine_platforms
+from cooee.adapters.push.web import Ways
 from cooee.domain.addresses import AddressRules
 from cooee.domain.push import PushSettings
 from tests.fakes.clock import ManualClock
@@ -43,7 +45,8 @@ def whole(tmp_path: Path, account: str) -> PlatformSettings:
 
 
 def opened(settings: PlatformSettings) -> Platforms:
-    return Platforms(settings, CheckedResolver(AddressRules(), lambda _host, _port: [], 1, "names"), ManualClock())
+    ways = Ways(CheckedResolver(AddressRules(), lambda _host, _port: [], 1, "names"), BoundedConnector)
+    return Platforms(settings, ways, ManualClock())
 
 
 async def test_the_web_is_always_there(tmp_path: Path) -> None:

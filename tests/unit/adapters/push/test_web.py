@@ -16,6 +16,7 @@ from cooee.adapters.push.vapid import Vapid, VapidKeyUnusable, load_vapid_key
 from cooee.adapters.push.web import MAX_PAYLOAD, PADDED_TO, BadTarget, encrypted, web_payload
 from cooee.ports.push_sender import PushNotification, PushOutcome, PushVerdict
 from tests.fakes.clock import ManualClock
+from tests.fakes.push_platform import Trouble
 from tests.fakes.web_platform import WebPlatform, b64, decrypted, point, unb64
 
 # RFC 8291, Appendix A.
@@ -213,6 +214,19 @@ async def test_a_name_is_looked_up_and_connected_to(platform: WebPlatform) -> No
     outcomes = [await sender.send(told) for _ in range(3)]
     assert {outcome.verdict for outcome in outcomes} == {PushVerdict.DELIVERED}
     assert asked == [("localhost", platform.port)]
+
+
+async def test_services_that_hang_leave_connections_to_the_others(platform: WebPlatform) -> None:
+    platform.script.then(*[Trouble.SILENCE] * 300)
+    sender = platform.sender(timeout_s=60.0)
+    target = platform.target()
+    hanging = [asyncio.create_task(sender.send(notification(target))) for _ in range(300)]
+    async with asyncio.timeout(30):
+        while platform.connections < 300:  # noqa: ASYNC110  # what is awaited are sockets
+            await asyncio.sleep(0.01)
+        assert (await sender.send(notification(target))).verdict is PushVerdict.DELIVERED
+    await platform.stop()
+    await asyncio.gather(*hanging)
 
 
 async def test_a_certificate_for_another_name_is_refused(platform: WebPlatform) -> None:
