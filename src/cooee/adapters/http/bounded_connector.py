@@ -1,7 +1,7 @@
 """Connections to receivers that users chose: answers that never come to their point end."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -29,4 +29,4 @@ class BoundedConnector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory: partial[ResponseHandler] = partial(_Bounded, loop=self._loop)
+        self._factory = cast("partial[ResponseHandler]", partial(_Bounded, loop=self._loop))
