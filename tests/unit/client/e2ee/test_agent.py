@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from cooee.client.e2ee import agent as agents
-from cooee.client.e2ee import kinds, moved
+from cooee.client.e2ee import kinds, moved, stock
 from cooee.client.e2ee.agent import Agent
 from cooee.client.e2ee.results import NotYet, Refused, Sealed
 from cooee.client.e2ee.step import LONGEST_RETRY_MS, wait_ms
@@ -103,7 +103,7 @@ def test_a_dropped_answer_may_be_given_again(world: World) -> None:
     draft.got(want, keys.KeyStatus())
     draft.records()
     draft.install()
-    assert draft.step.device.lack == 100
+    assert draft.step.device.lack == stock.STOCK
 
 
 @pytest.mark.parametrize(("failures", "wait"), [(0, 1_000), (1, 2_000), (8, 256_000), (9, 300_000), (999, 300_000)])
@@ -223,7 +223,7 @@ def test_after_a_restored_backup_sessions_chains_and_keys_are_new(world: World) 
     one.connect()
     run(world, 20)
     assert world.server.stocks[one.me].signed != signed
-    assert len(world.server.stocks[one.me].ones) > 100
+    assert len(world.server.stocks[one.me].ones) > stock.STOCK
     talk(world, one, other)
     one.write("group:g")
     run(world, 20)
