@@ -1,13 +1,15 @@
-"""A client program to be killed: ``crashing_client.py URL STORE PEER COUNT`` sends ``m0`` … and hears what comes.
+"""A client program to be killed: ``crashing_client.py URL STORE PEER COUNT on|off`` sends ``m0`` … and hears.
 
-It prints ``ready``, then ``put N`` whenever message N is in the outbox for good, and ``end`` when all COUNT messages
-have their number. Started again, it goes on behind the last message that its store knows. It runs until it is killed.
+It prints ``ready``, then ``put N`` whenever message N is in the outbox for good, ``end`` when all COUNT messages have
+their number, and ``all`` when those of the other side are here, too, and can be read. Started again, it goes on behind
+the last message that its store knows. It runs until it is killed.
 """
 
 import asyncio
 import sys
+from typing import Literal
 
-from cooee.client import Client, Message
+from cooee.client import Client, Message, MessageUpdated
 
 
 def say(text: str) -> None:
@@ -17,12 +19,13 @@ def say(text: str) -> None:
 
 async def listen(client: Client) -> None:
     async for event in client.events():
-        if isinstance(event, Message) and event.sender_id != client.me.user_id:
-            say(f"got {event.text}")
+        message = event.message if isinstance(event, MessageUpdated) else event
+        if isinstance(message, Message) and message.sender_id != client.me.user_id:
+            say(f"got {message.text}")
 
 
-async def main(url: str, store: str, peer: str, count: int) -> None:
-    async with Client(url, store=store) as client:
+async def main(url: str, store: str, peer: str, count: int, encryption: Literal["on", "off"]) -> None:
+    async with Client(url, store=store, encryption=encryption) as client:
         listening = asyncio.create_task(listen(client))
         say("ready")
         mine = {entry.text for entry in await client.outbox()}
@@ -34,8 +37,11 @@ async def main(url: str, store: str, peer: str, count: int) -> None:
         for entry in await client.outbox():
             await client.wait_for_sent(entry.client_message_id)
         say("end")
+        while len(await client.search("m", limit=10 * count)) < 2 * count:  # noqa: ASYNC110  # until all can be read
+            await asyncio.sleep(0.05)
+        say("all")
         await listening
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), "on" if sys.argv[5] == "on" else "off"))

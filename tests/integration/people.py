@@ -77,11 +77,12 @@ class Person:
 
 
 class House(AsyncExitStack):
-    """Opens clients, and closes all in the end."""
+    """Opens clients, and closes all in the end. They talk in the clear, unless ``encryption`` is ``on``."""
 
-    def __init__(self, folder: Path, transport: str = "auto") -> None:
+    def __init__(self, folder: Path, transport: str = "auto", encryption: str = "off") -> None:
         super().__init__()
         self._folder = folder
+        self._encryption = encryption
         self.settings = ClientSettings(transport=cast(Any, transport))
 
     async def enter(self, url: str, user: str, device: str = "", **options: Any) -> Person:
@@ -92,7 +93,8 @@ class House(AsyncExitStack):
 
     async def open(self, url: str, user: str, device: str = "", **options: Any) -> Person:
         """Open a client of ``user``, also where it gets no connection."""
-        options = dict[str, Any](settings=self.settings, user=user, password=PASSWORD) | options
+        usual = {"settings": self.settings, "user": user, "password": PASSWORD, "encryption": self._encryption}
+        options = dict[str, Any](usual) | options
         client = Client(url, store=self._folder / f"{user}{device}", **options)
         stay = await self.enter_async_context(AsyncExitStack())
         await stay.enter_async_context(client)

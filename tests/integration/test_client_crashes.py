@@ -4,6 +4,7 @@ import asyncio
 import random
 import sys
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -23,10 +24,14 @@ PROGRAM = Path(__file__).with_name("crashing_client.py")
 pytestmark = [pytest.mark.slow, pytest.mark.crash]
 
 
+Encryption = Literal["on", "off"]
+
+
 class Doomed:
     """One account whose client process is started, killed and started again on one store."""
 
-    def __init__(self, url: str, store: Path, peer: str) -> None:
+    def __init__(self, url: str, store: Path, peer: str, encryption: Encryption = "off") -> None:
+        self._encryption = encryption
         self.url = url
         self.store = store
         self.peer = peer
@@ -41,6 +46,7 @@ class Doomed:
             str(self.store),
             self.peer,
             str(COUNT),
+            self._encryption,
             stdout=asyncio.subprocess.PIPE,
             cwd=ROOT,
         )
@@ -61,15 +67,24 @@ class Doomed:
                 self.put.add(number)
         return False
 
+    async def until_readable(self) -> None:
+        """Wait until all messages of both sides are held, and can be read."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async with asyncio.timeout(WAIT_S):
+            while (await self._process.stdout.readline()).strip() != b"all":
+                pass
+
     async def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
         await self._process.wait()
 
 
+@pytest.mark.parametrize("encryption", ["off", "on"])
 @pytest.mark.parametrize("seed", range(5))
 async def test_clients_killed_at_any_moment_lose_and_double_nothing(
-    server: ServerProcess, tmp_path: Path, seed: int
+    server: ServerProcess, tmp_path: Path, seed: int, encryption: Encryption
 ) -> None:
     dice = random.Random(seed)
     users = [await new_user(server.url, name) for name in ("alice", "bob")]
@@ -77,7 +92,7 @@ async def test_clients_killed_at_any_moment_lose_and_double_nothing(
     both = []
     for user, peer in (users, users[::-1]):
         await log_in(server.url, user, PASSWORD, store=tmp_path / user)
-        both.append(Doomed(server.url, tmp_path / user, peer))
+        both.append(Doomed(server.url, tmp_path / user, peer, encryption))
     for _ in range(KILLS):
         await asyncio.gather(*(client.start() for client in both))
         await asyncio.gather(*(client.lines(dice.randint(1, 15)) for client in both))
@@ -89,9 +104,10 @@ async def test_clients_killed_at_any_moment_lose_and_double_nothing(
     await asyncio.gather(*(until_the_end(client) for client in both))
     for client, user in zip(both, users, strict=True):
         await until_held(server.url, client.store, user, chat)
+    await asyncio.gather(*(client.until_readable() for client in both))
     await asyncio.gather(*(client.kill() for client in both))
     for client in both:
-        await everything_is_there_once(server.url, client.store, users, chat)
+        await everything_is_there_once(server.url, client.store, users, chat, encryption)
 
 
 async def until_the_end(client: Doomed) -> None:
@@ -130,8 +146,8 @@ def senders(messages: tuple[msgspec.Raw, ...]) -> list[tuple[int, str]]:
     return [(frame.sequence_number, frame.sender_id) for frame in decoded]
 
 
-async def everything_is_there_once(url: str, store: Path, users: list[str], chat: str) -> None:
-    async with Client(url, store=store, live=False) as client:
+async def everything_is_there_once(url: str, store: Path, users: list[str], chat: str, encryption: Encryption) -> None:
+    async with Client(url, store=store, live=False, encryption=encryption) as client:
         assert not await client.outbox()
         held = sorted(await client.search("m", limit=10 * COUNT), key=lambda message: message.sequence_number)
         shown = (await client.history(chat, limit=200)).messages

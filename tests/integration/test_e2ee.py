@@ -27,14 +27,14 @@ from tests.integration.people import PASSWORD, WAIT_S, House, Person, new_user
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with House(tmp_path) as opened:
+    async with House(tmp_path, encryption="on") as opened:
         yield opened
 
 
 async def test_a_text_is_encrypted_end_to_end(server: ServerProcess, house: House) -> None:
     alice_id, bob_id = await new_user(server.url, "alice"), await new_user(server.url, "bob")
-    alice = await house.enter(server.url, alice_id, encryption="on")
-    bob = await house.enter(server.url, bob_id, encryption="on")
+    alice = await house.enter(server.url, alice_id)
+    bob = await house.enter(server.url, bob_id)
     await alice.client.linked(WAIT_S)
     await bob.client.linked(WAIT_S)
     sent = await alice.client.send_text(bob_id, "for your eyes only")
@@ -55,7 +55,7 @@ async def test_a_text_is_encrypted_end_to_end(server: ServerProcess, house: Hous
 
 async def enter(house: House, url: str, user: str, device: str = "") -> Person:
     """Open an encrypting client that is online, and linked if it is the first of its account."""
-    person = await house.enter(url, user, device, encryption="on")
+    person = await house.enter(url, user, device)
     if not device:
         await person.client.linked(WAIT_S)
     return person

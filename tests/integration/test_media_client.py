@@ -132,7 +132,7 @@ async def test_a_download_that_is_cut_again_and_again_goes_on(
     message = await gets(bob)
     async with Proxy(server.url, seed=2) as proxy:
         user = bob.client.me.user_id
-        away = Client(proxy.url, store=tmp_path / "away", user=user, password=PASSWORD, live=False)
+        away = Client(proxy.url, store=tmp_path / "away", user=user, password=PASSWORD, live=False, encryption="off")
         async with away:
             proxy.cut_after = 2 * MIB
             proxy.cut()
@@ -221,7 +221,7 @@ async def test_a_changed_file_is_not_sent_by_the_next_start(
         path = file_of(tmp_path, 2 * MIB)
         begun = await begun_and_left(alice, bob, path, proxy)
         path.write_bytes(b"something else")
-        async with Client(proxy.url, store=store, user=me, password=PASSWORD) as client:
+        async with Client(proxy.url, store=store, user=me, password=PASSWORD, encryption="off") as client:
             events = client.events()
             async with asyncio.timeout(WAIT_S):
                 while not await client.outbox():
@@ -262,7 +262,7 @@ async def test_the_next_start_goes_on_with_an_upload(server: ServerProcess, hous
         me = alice.client.me.user_id
         path = file_of(tmp_path, 8 * MIB)
         begun = await begun_and_left(alice, bob, path, proxy)
-        async with Client(proxy.url, store=tmp_path / me, user=me, password=PASSWORD):
+        async with Client(proxy.url, store=tmp_path / me, user=me, password=PASSWORD, encryption="off"):
             message = await gets(bob)
     assert message.client_message_id == begun
     await bob.client.download(message, tmp_path / "came")

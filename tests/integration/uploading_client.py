@@ -1,4 +1,4 @@
-"""A client program to be killed: ``uploading_client.py URL STORE PEER FILE`` sends a file, or goes on with the rest.
+"""A client program to be killed: ``uploading_client.py URL STORE PEER FILE [on]`` sends a file, or goes on.
 
 It prints ``at N`` as bytes go out, and ``sent`` when the message has its number. It runs until it is killed.
 """
@@ -6,6 +6,7 @@ It prints ``at N`` as bytes go out, and ``sent`` when the message has its number
 import asyncio
 import sys
 from pathlib import Path
+from typing import Literal
 
 from cooee.client import Client
 
@@ -15,8 +16,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def main(url: str, store: str, peer: str, path: str) -> None:
-    async with Client(url, store=store) as client:
+async def main(url: str, store: str, peer: str, path: str, encryption: Literal["on", "off"] = "off") -> None:
+    async with Client(url, store=store, encryption=encryption) as client:
         if path:
             kept = await client.send_file(peer, Path(path), progress=lambda done, _: say(f"at {done}"))
             await client.wait_for_sent(kept.client_message_id)
@@ -25,4 +26,4 @@ async def main(url: str, store: str, peer: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:5]))
+    asyncio.run(main(*sys.argv[1:]))  # type: ignore[arg-type]

@@ -65,8 +65,8 @@ class Client(MessagesOfClient, MediaOfClient, EncryptionOfClient):
     ``live=False`` no connection is kept: the HTTP operations and the local history are there, and messages wait in the
     outbox. ``follow_large_groups``: fetch everything of large groups, not only of those that are open.
     ``ca_file``: an authority (PEM) to trust in the server's certificate, beside the system's; else `COOEE_CA_FILE`.
-    ``encryption``: ``off`` sends everything in the clear and opens nothing. ``passphrase`` or ``store_key`` (32 bytes)
-    protect the store on the disk; without either its key lies beside it.
+    ``encryption``: ``off`` sends everything in the clear and opens nothing; that is how bots are. ``passphrase`` or
+    ``store_key`` (32 bytes) protect the store on the disk; without either its key lies beside it.
     """
 
     def __init__(  # noqa: PLR0913 - each has a name, and a default but for the first two
@@ -83,7 +83,7 @@ class Client(MessagesOfClient, MediaOfClient, EncryptionOfClient):
         follow_large_groups: bool = False,
         ca_file: str | Path | None = None,
         settings: ClientSettings | None = None,
-        encryption: Literal["on", "off"] = "off",
+        encryption: Literal["on", "off"] = "on",
         passphrase: str | None = None,
         store_key: bytes | None = None,
     ) -> None:
@@ -235,7 +235,7 @@ class Client(MessagesOfClient, MediaOfClient, EncryptionOfClient):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._connection.ended(), _LEAVE_S)
         self._ledger.stop(Stopped(CloseCode.UNAUTHORIZED, "logged out"))
-        save_account(self.folder, Account(self.url, *self.me, token=""))
+        save_account(self.folder, Account(self.url, *self.me, token="", bot=self._parts.account.bot))
 
     # --- conversations
 

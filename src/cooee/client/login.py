@@ -116,7 +116,7 @@ async def adopt_token(api: Api, folder: Path, token: str) -> Account:
         return msgspec.structs.replace(former, token=token)
     session = await api.session()
     check_owner(folder, former, api.url, session.user_id)
-    account = Account(api.url, session.user_id, session.device_id, token)
+    account = Account(api.url, session.user_id, session.device_id, token, bot=session.bot)
     save_account(folder, account)
     return account
 

@@ -346,6 +346,7 @@ class Account(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """Whose store it is. ``token`` is empty after a log-out; the device id stays and is used at the next log-in.
 
     It is empty too when the token is kept elsewhere, in a keyring perhaps; ``token_digest`` tells that one then.
+    ``bot``: it is a bot's, which reads and writes in the clear.
     """
 
     url: str
@@ -353,6 +354,7 @@ class Account(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     device_id: str
     token: str
     token_digest: str = ""
+    bot: bool = False
 
     @property
     def me(self) -> DeviceRef:
@@ -370,7 +372,8 @@ class Account(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     def without_token(self) -> "Account":
         """Return the account as it is written when its token is kept elsewhere."""
-        return Account(self.url, self.user_id, self.device_id, "", _digest(self.token) if self.token else "")
+        digest = _digest(self.token) if self.token else ""
+        return Account(self.url, self.user_id, self.device_id, "", digest, self.bot)
 
     def __repr__(self) -> str:
         return f"Account({self.user_id}/{self.device_id} at {self.url})"

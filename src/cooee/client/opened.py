@@ -88,7 +88,7 @@ async def opened(  # noqa: PLR0913 - each has a name, and most a default
                 open_key, folder, passphrase=credentials.passphrase, store_key=credentials.store_key
             )
             store = await asyncio.to_thread(Store, folder, key)
-            ledger = await Ledger.open(store, account.me, encrypts=encrypts)
+            ledger = await Ledger.open(store, account.me, encrypts=encrypts and not account.bot)
             try:
                 live = Live(ledger.state, follow=follow, acknowledge_to_device=acknowledge, blobs=ledger.blobs)
                 sending = Sending(ledger, live, wake)

@@ -112,7 +112,7 @@ class KeyService:
         )
 
     async def claim(self, user_id: str, devices: Sequence[wire.DeviceName]) -> wire.Claimed:
-        """Give out one bundle for each current device, and for own devices that are to be linked; each one-time key once.
+        """Give out one bundle for each current device, and own device that is to be linked; each one-time key once.
 
         Who claims one device's keys again and again, or a device that is claimed by very many, gets the last-resort key
         and uses none up.
