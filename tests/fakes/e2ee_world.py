@@ -153,20 +153,18 @@ class Box:
             self.agent.reconnected(self.server.now)
 
     def _carry_out(self, want: Want) -> None:
-        if self.world.happens(self.world.faults.lose_answer):
-            self.step(lambda draft: draft.failed(want, "unreachable"))
-            return
-        try:
-            answer = self._answer(want)
-        except Refusal as refusal:
-            code = refusal.code
-            self.step(lambda draft: draft.failed(want, code))
-            return
-        if self.world.happens(self.world.faults.lose_answer):
-            self.step(lambda draft: draft.failed(want, "unreachable"))
-            return
-        if not self.step(lambda draft: draft.got(want, answer)):
-            self.step(lambda draft: draft.failed(want, "unreachable"))
+        """Carry out a want, and give the answer until it is stored."""
+        likely = self.world.faults.lose_answer
+        code, answer = "unreachable", None
+        if not self.world.happens(likely):
+            try:
+                answer = self._answer(want)
+                code = "unreachable" if self.world.happens(likely) else ""
+            except Refusal as refusal:
+                code = refusal.code
+        given = partial(Draft.failed, want=want, code=code) if code else partial(Draft.got, want=want, answer=answer)
+        while not self.step(given):
+            pass
 
     def _answer(self, want: Want) -> Any:  # noqa: C901, PLR0911
         server = self.server

@@ -10,7 +10,7 @@ from cooee.client.e2ee.book import Book
 from cooee.client.e2ee.draft import Draft
 from cooee.client.e2ee.kinds import OutFrame, UserState
 from cooee.client.e2ee.results import Diagnostics, Person, Standing
-from cooee.client.e2ee.step import Memory, Step
+from cooee.client.e2ee.step import Flight, Memory, Step
 from cooee.client.e2ee.wants import Want
 from cooee.crypto.primitives import Random
 from cooee.domain.ids import DeviceRef
@@ -78,19 +78,19 @@ class Agent:
         given: list[Want] = []
         for slot, wanted in self._wanted(view):
             want = msgspec.structs.replace(wanted, number=memory.next_number())
-            memory.flights[slot] = want
+            memory.flights[slot] = Flight(want, now)
             given.append(want)
         return given
 
     def _wanted(self, view: Step) -> list[tuple[due.Slot, Want]]:
         memory = self._memory
-        room = WANTS_AT_ONCE - len(memory.flights)
+        room = WANTS_AT_ONCE - sum(memory.flies(slot, view.now) for slot in memory.flights)
         found: list[tuple[due.Slot, Want]] = []
         if room <= 0:
             return found
         for slot, want in due.possible(view):
             retry = memory.retries.get(slot)
-            if slot in memory.flights or (retry is not None and view.now < retry.at):
+            if memory.flies(slot, view.now) or (retry is not None and view.now < retry.at):
                 continue
             found.append((slot, want))
             if len(found) == room:
@@ -119,12 +119,12 @@ class Agent:
         return sending
 
     def reconnected(self, now: int) -> None:
-        """A new connection is there (`welcome` came): what was not answered is wanted, and sent, again.
+        """A new connection is there (`welcome` came): frames that were not answered are sent again.
 
-        The own list and the stock of keys are looked at again. Changes nothing that is stored.
+        What failed is wanted again at once; wants that are under way stay so. The own list and the stock of keys are
+        looked at again. Changes nothing that is stored.
         """
         memory = self._memory
-        memory.flights.clear()
         memory.retries.clear()
         memory.sent.clear()
         memory.frame_retries.clear()

@@ -29,6 +29,8 @@ HELD_LIMIT: Final = 500
 """Blobs that wait for the list of their sender."""
 RETRIES_WHOLE: Final = 3
 """So often is a frame retried as a whole when the server is busy; then one full queue does not hold up the others."""
+RETRIES_ALONE: Final = 10
+"""So often is a blob retried that is alone in its frame: its device's queue is full."""
 
 
 def take(step: Step, frame: frames.ToDevice) -> None:
@@ -198,8 +200,9 @@ def frame_refused(step: Step, client_message_id: str, code: str, retry_after_ms:
     passing = code in {"rate_limited", "unavailable", "internal", "unauthorized", "unreachable"}
     former = memory.frame_retries.get(client_message_id)
     attempts = 1 if former is None else former.attempts + 1
-    if passing and (attempts <= RETRIES_WHOLE or code != "rate_limited"):
-        wait = retry_after_ms or wait_ms(attempts)
+    most = RETRIES_WHOLE if len(frame.items) > 1 else RETRIES_ALONE
+    if passing and (attempts <= most or code != "rate_limited"):
+        wait = max(retry_after_ms or 0, wait_ms(attempts - 1))
         retry = Retry(attempts, step.now + wait)
         step.after(lambda: memory.frame_retries.__setitem__(client_message_id, retry))
         step.after(lambda: memory.sent.discard(client_message_id))

@@ -217,7 +217,7 @@ class Draft:
         """End a want's flight, and return what it was for; None: it is none that was given, or was answered."""
         flights = self.step.memory.flights
         for slot, flying in flights.items():
-            if flying.number == want.number:
+            if flying.want.number == want.number:
                 self.step.after(partial(flights.pop, slot, None))
                 return slot
         return None

@@ -15,6 +15,7 @@ from cooee.client.e2ee import (
     opening,
     own,
     pairwise,
+    sealing,
     senders,
     stock,
     wants,
@@ -39,10 +40,10 @@ def possible(step: Step) -> Iterator[tuple[Slot, Want]]:  # noqa: C901  # a list
         return
     if memory.status_due or step.now - memory.status_at >= stock.LOOK_AFTER_MS:
         yield ("status",), wants.FetchStatus()
-    body = stock.publication(step) if ("publish",) not in memory.flights else None
+    body = stock.publication(step) if not memory.flies(("publish",), step.now) else None
     if body is not None:
         yield ("publish",), wants.PublishKeys(body=body)
-    if ("put",) not in memory.flights and (signed := own.to_put(step)) is not None:
+    if not memory.flies(("put",), step.now) and (signed := own.to_put(step)) is not None:
         yield ("put",), wants.PutDeviceList(body=signed)
     users = [user_id for user_id in memory.lists if user_id != step.me.user_id or step.device.published]
     if users:
@@ -50,7 +51,7 @@ def possible(step: Step) -> Iterator[tuple[Slot, Want]]:  # noqa: C901  # a list
         yield ("lists",), wants.FetchLists(body=keys.AskLists(asked))
     for conversation_id in list(memory.groups)[:GROUPS_AT_ONCE]:
         yield ("group", conversation_id), wants.FetchGroup(conversation_id=conversation_id)
-    if ("claim",) not in memory.flights and (refs := claimable(step)):
+    if not memory.flies(("claim",), step.now) and (refs := claimable(step)):
         names = tuple(keys.DeviceName(*ref) for ref in refs[: keys.MAX_CLAIM])
         yield ("claim",), wants.Claim(body=keys.ClaimKeys(names))
     for number, request in list(healing.answerable(step).items())[:LOOK_UPS_AT_ONCE]:
@@ -184,6 +185,7 @@ def work_due(step: Step) -> bool:
         or step.now >= stock.upkeep_due(step)
         or _fulfilled(step)
         or (ask_at is not None and ask_at <= step.now)
+        or sealing.patience_over(step)
         or pairwise.tellable(step)
         or senders.distributable(step)
     )
@@ -215,5 +217,7 @@ def work(step: Step) -> None:
     ask_at = healing.next_ask(step)
     if ask_at is not None and ask_at <= step.now:
         healing.ask(step)
+    for conversation_id in sealing.patience_over(step):
+        sealing.go_on(step, conversation_id)
     pairwise.send_controls(step)
     senders.distribute(step)

@@ -149,6 +149,17 @@ def _outdated(step: Step, conversation_id: str, group: GroupState) -> set[str]:
 # --- refusals
 
 
+def patience_over(step: Step) -> list[str]:
+    """Return the conversations that were waited for after mismatches, and may be tried again now."""
+    return [name for name, retry in step.memory.mismatches.items() if 0 < retry.at <= step.now]
+
+
+def go_on(step: Step, conversation_id: str) -> None:
+    """Wait for a conversation no longer; how often it was refused is remembered."""
+    former = step.memory.mismatches[conversation_id]
+    step.after(partial(step.memory.mismatches.__setitem__, conversation_id, Retry(former.attempts, 0)))
+
+
 def mismatched(step: Step, conversation_id: str, error: frames.Error) -> None:
     """The server knows other devices than this one: look anew."""
     step.tally("mismatches")
@@ -156,7 +167,7 @@ def mismatched(step: Step, conversation_id: str, error: frames.Error) -> None:
     former = memory.mismatches.get(conversation_id)
     attempts = 1 if former is None else former.attempts + 1
     late = attempts - PATIENT_MISMATCHES
-    retry = Retry(attempts, step.now + (wait_ms(late) if late >= 0 else 0))
+    retry = Retry(attempts, step.now + wait_ms(late) if late >= 0 else 0)
     step.after(lambda: memory.mismatches.__setitem__(conversation_id, retry))
     if not is_direct(conversation_id):
         step.after(lambda: memory.groups.add(conversation_id))

@@ -22,7 +22,10 @@ SUITE: Final = COOEE_V1
 
 FIRST_RETRY_MS: Final = 1_000
 LONGEST_RETRY_MS: Final = 300_000
-"""What failed is tried again after 1 s, then after twice as long, and so on, up to 5 minutes."""
+FLIGHT_MS: Final = 600_000
+ARCHIVE_FLIGHT_MS: Final = 6 * 3_600_000
+"""What failed is tried again after 1 s, then after twice as long, and so on, up to 5 minutes. A want that nobody
+answers is given again after 10 minutes, or 6 hours when it is about an archive."""
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -30,6 +33,13 @@ class Retry(msgspec.Struct, frozen=True):
 
     attempts: int
     at: int
+
+
+class Flight(msgspec.Struct, frozen=True):
+    """A want that is under way, and since when (ms)."""
+
+    want: Want
+    since: int
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -46,7 +56,7 @@ class Memory:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.numbers = 0
-        self.flights: dict[tuple[str, ...], Want] = {}
+        self.flights: dict[tuple[str, ...], Flight] = {}
         """Wants that are under way, by what they are for."""
         self.retries: dict[tuple[str, ...], Retry] = {}
         self.lists: set[str] = set()
@@ -85,6 +95,12 @@ class Memory:
         """Return a number that was not used before."""
         self.numbers += 1
         return self.numbers
+
+    def flies(self, slot: tuple[str, ...], now: int) -> bool:
+        """Tell whether a want is under way for this."""
+        flight = self.flights.get(slot)
+        limit = ARCHIVE_FLIGHT_MS if slot[0] == "archive" else FLIGHT_MS
+        return flight is not None and now - flight.since < limit
 
     def fail(self, slot: tuple[str, ...], now: int, retry_after_ms: int | None = None) -> None:
         """Note that something failed: it is tried again later, and later each time."""

@@ -1,7 +1,8 @@
 """What the agent wants done: plain records that the SDK carries out and answers (`Draft.got`, `Draft.failed`).
 
-`Agent.wants` gives each want once; it is given again only after it failed and waited, after `Agent.reconnected`, or
-after a restart. Wants hold secrets at times (`PutDeviceList.password`, `ImportArchive.key`): their ``repr`` shows none.
+`Agent.wants` gives each want once. Answer it with `got` or `failed` in a draft that is stored; one that nobody answers
+is given again after 10 minutes (archives: 6 hours), and after a restart. Wants hold secrets at times
+(`PutDeviceList.password`, `ImportArchive.key`): their ``repr`` shows none.
 """
 
 from typing import Annotated, TypeAlias

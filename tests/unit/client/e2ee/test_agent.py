@@ -6,11 +6,12 @@ import pytest
 from cooee.client.e2ee import agent as agents
 from cooee.client.e2ee import kinds, moved, stock
 from cooee.client.e2ee.agent import Agent
-from cooee.client.e2ee.results import NotYet, Refused, Sealed
-from cooee.client.e2ee.step import LONGEST_RETRY_MS, wait_ms
-from cooee.client.e2ee.wants import FetchStatus, PublishKeys
+from cooee.client.e2ee.results import MessageKey, NotYet, Opened, Refused, Sealed
+from cooee.client.e2ee.step import FLIGHT_MS, LONGEST_RETRY_MS, wait_ms
+from cooee.client.e2ee.wants import FetchStatus, FoundKey, ImportArchive, PublishKeys, PutDeviceList, StoredArchive
 from cooee.domain.ids import DeviceRef
 from cooee.protocol import frames, keys
+from cooee.protocol.body import MessageRef
 from tests.fakes.e2ee_scene import letter, on, quiet, run, talk, texts, view
 from tests.fakes.e2ee_world import Box, World
 
@@ -69,27 +70,28 @@ def test_an_empty_draft_stores_nothing(world: World) -> None:
     assert draft.is_empty
 
 
-def test_a_want_is_given_once_and_again_after_a_failure_or_a_connection(world: World) -> None:
+def test_a_want_is_given_once_and_again_after_a_failure_or_when_nobody_answers(world: World) -> None:
     agent = begun(world)
     first = agent.wants(0)
     assert {type(want) for want in first} == {FetchStatus, PublishKeys}
-    assert agent.wants(0) == []
     agent.reconnected(0)
-    second = agent.wants(0)
+    assert agent.wants(0) == []
+    assert agent.wants(FLIGHT_MS - 1) == []
+    second = agent.wants(FLIGHT_MS)
     assert {type(want) for want in second} == {FetchStatus, PublishKeys}
     assert not {want.number for want in first} & {want.number for want in second}
-    draft = agent.draft(0)
+    draft = agent.draft(FLIGHT_MS)
     draft.failed(second[0], "unreachable")
     draft.install()
-    assert agent.wants(0) == []
-    assert agent.next_due(0) == 1_000
-    assert len(agent.wants(1_000)) == 1
+    assert agent.wants(FLIGHT_MS) == []
+    assert agent.next_due(FLIGHT_MS) == FLIGHT_MS + 1_000
+    assert len(agent.wants(FLIGHT_MS + 1_000)) == 1
 
 
-def test_an_answer_to_a_want_of_another_connection_is_ignored(world: World) -> None:
+def test_an_answer_that_comes_after_the_want_was_given_again_is_ignored(world: World) -> None:
     agent = begun(world)
     old = next(want for want in agent.wants(0) if isinstance(want, FetchStatus))
-    agent.reconnected(0)
+    assert agent.wants(FLIGHT_MS)
     draft = agent.draft(0)
     draft.got(old, keys.KeyStatus())
     assert draft.is_empty
@@ -183,7 +185,9 @@ def test_mismatches_lead_to_new_lists_and_then_to_patience(world: World) -> None
     due = one.agent.next_due(world.server.now)
     assert due is not None
     world.server.now = due
-    run(world, 2, 60_000)
+    assert one.agent.has_work(due), "so that somebody seals again"
+    on(one, lambda draft: draft.work())
+    assert not one.agent.has_work(due)
     assert isinstance(on(one, lambda draft: draft.seal(made)), Sealed)
 
 
@@ -195,6 +199,23 @@ def test_nothing_secret_is_shown(world: World) -> None:
     for secret in (view(one).device.identity, view(one).device.account, made.key):
         assert repr(secret)[2:-1] not in shown
         assert secret.hex() not in shown
+
+
+def test_wants_and_answers_show_nothing() -> None:
+    item = MessageRef(
+        conversation_id="dm:a1:b1", sequence_number=1, sender_id="a1", sender_device_id="d", client_message_id="c"
+    )
+    archive = StoredArchive("media", b"secret", b"digest", 7)
+    shown = [
+        PutDeviceList(number=3, body=keys.PutDeviceList("cGF5", "c2ln", True, "secret")),
+        ImportArchive(archive=archive),
+        archive,
+        FoundKey(item, 1, 2, b"secret"),
+        MessageKey("dm:a1:b1", 1, "a1", "d", "c", b"secret"),
+        Opened(b"secret"),
+    ]
+    assert not [one for one in map(repr, shown) if "secret" in one]
+    assert repr(shown[0]) == "PutDeviceList(number=3)"
 
 
 # --- backups

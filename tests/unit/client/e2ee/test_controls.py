@@ -186,7 +186,21 @@ def test_a_full_queue_of_one_device_holds_the_others_up_for_a_few_tries_only(wor
     for attempt in range(controls.RETRIES_WHOLE + 1):
         assert ident in view(box).ids("out"), attempt
         on(box, lambda draft: draft.to_device_refused(ident, "rate_limited", 1))
-    assert len(view(box).ids("out")) == 2
+    alone, other = view(box).ids("out")
+    for _ in range(controls.RETRIES_ALONE):
+        on(box, lambda draft: draft.to_device_refused(alone, "rate_limited", 1))
+    assert view(box).ids("out") == [alone, other]
+    on(box, lambda draft: draft.to_device_refused(alone, "rate_limited", 1))
+    assert view(box).ids("out") == [other]
+    assert box.tallies()["blobs_given_up"] == 1
+
+
+def test_a_server_that_is_away_costs_no_blob(world: World) -> None:
+    box = world.boxes[0]
+    ident = frame_with(world, box, 1)
+    for _ in range(3 * controls.RETRIES_ALONE):
+        on(box, lambda draft: draft.to_device_refused(ident, "unavailable"))
+    assert view(box).ids("out") == [ident]
 
 
 def test_an_acknowledgement_of_nothing_is_harmless(world: World) -> None:
