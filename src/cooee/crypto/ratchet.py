@@ -193,7 +193,8 @@ def decrypt(suite: Suite, state: RatchetState, route: Route, message: Parsed) ->
             chain, plaintext = _open(suite, chain, route, message)  # noqa: PLW2901
             chains = (*state.receiving[:place], chain, *state.receiving[place + 1 :])
             return msgspec.structs.replace(state, receiving=_bounded(chains)), plaintext
-    if state.receiving and header.previous - state.receiving[-1].counter > MAX_AHEAD:
+    ends_at = state.receiving[-1].counter if state.receiving else header.previous
+    if header.counter > MAX_AHEAD or header.previous - ends_at > MAX_AHEAD:
         raise TooFarAhead("a message skips too many")
     root, key = _turn(suite, state.root, state.own, header.ratchet_key)
     chain, plaintext = _open(suite, ReceivingChain(header.ratchet_key, key, 0, SkippedKeys()), route, message)

@@ -32,6 +32,11 @@ MAX_ARCHIVED: Final = 40
 """Sessions kept beside the current one; the oldest is given up."""
 MAX_PLAINTEXT: Final = 60 * 1024
 """Bytes. With all around it a message stays below `wire.MAX_BYTES`."""
+MAX_TRIED: Final = 4000
+"""Chain steps that a message may cost, over all sessions, before a MAC was verified; then the rest is not tried.
+
+Of a chain that no session knows, one numbered below 97 is tried in all 41.
+"""
 _REPLAY_LABEL: Final = b"cooee-v1 first message\x00"
 
 
@@ -61,6 +66,8 @@ class Session(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     base_key: DhPublicKey
     ratchet: ratchet.RatchetState
     pending: Pending | None
+    retired: bool = False
+    """It decrypts, and never becomes current again: its sending chain may have been used elsewhere already."""
 
     def __repr__(self) -> str:
         return "<Session>"
@@ -104,11 +111,13 @@ class SessionRecord(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
         return None if self.current is None else self.current.base_key
 
     def retired(self) -> Self:
-        """Return the record without a current session: it is archived, still decrypts, and `start` must be called.
+        """Return the record without a current session: all are archived, still decrypt, and `start` must be called.
 
-        For what makes a session doubtful: a restored backup, messages that do not decrypt.
+        For what makes sessions doubtful: a restored backup, messages that do not decrypt. A message that comes late
+        brings none of them back: after a restore that would encrypt twice with the same keys.
         """
-        return self._with(None, self._sessions())
+        sessions = tuple(msgspec.structs.replace(session, retired=True) for session in self._sessions())
+        return self._with(None, sessions)
 
     def _sessions(self) -> tuple[Session, ...]:
         return self.archived if self.current is None else (self.current, *self.archived)
@@ -197,14 +206,14 @@ def encrypt(suite: Suite, record: SessionRecord, plaintext: bytes, random: Rando
 def decrypt(
     suite: Suite, me: Me, peer: Party, record: SessionRecord | None, message: bytes, prekeys: PreKeys
 ) -> Decrypted:
-    """Decrypt a message of either kind. The session that decrypts becomes the current one.
+    """Decrypt a message of either kind. The session that decrypts becomes the current one, unless it was retired.
 
     ``peer.identity`` is the identity key that the peer's signed device list names. What wraps a first message is only
     authentic when it begins the session (its every part goes into the agreement); later it is redundant and not looked
     at, while the message inside is as authentic as any.
 
     Raises:
-        NoSession: a next message, and no session decrypts it; or there is none.
+        NoSession: a next message, and no session decrypts it (within `MAX_TRIED`); or there is none.
         BadMessage: malformed, or not authentic.
         Duplicate: decrypted before. `ReplayedFirstMessage`: a first message with the last-resort key, seen before.
         TooFarAhead: it skips more than 2,000 messages.
@@ -233,7 +242,11 @@ def _decrypt_next(suite: Suite, record: SessionRecord, message: bytes) -> Decryp
         if ratchet.knows(session.ratchet, parsed.header):
             return _opened(suite, record, session, route, parsed)
     too_far = False
+    left = MAX_TRIED
     for session in sessions:
+        left -= min(parsed.header.counter + 1, ratchet.MAX_AHEAD)
+        if left < 0:
+            break
         try:
             return _opened(suite, record, session, route, parsed)
         except TooFarAhead:
@@ -286,7 +299,11 @@ def _replay_tag(first: FirstMessage) -> bytes:
 
 
 def _opened(suite: Suite, record: SessionRecord, session: Session, route: Route, parsed: ratchet.Parsed) -> Decrypted:
-    """Decrypt in this session and make it the current one; it is answered now."""
+    """Decrypt in this session and make it the current one, unless it was retired; it is answered now."""
     state, plaintext = ratchet.decrypt(suite, session.ratchet, route, parsed)
+    after = Session(session.base_key, state, None, session.retired)
+    if session.retired:
+        archived = tuple(after if other is session else other for other in record.archived)
+        return Decrypted(record._with(record.current, archived), plaintext)  # noqa: SLF001
     others = tuple(other for other in record._sessions() if other is not session)  # noqa: SLF001
-    return Decrypted(record._with(Session(session.base_key, state, None), others), plaintext)  # noqa: SLF001
+    return Decrypted(record._with(after, others), plaintext)  # noqa: SLF001

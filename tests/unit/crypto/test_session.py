@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from cooee.crypto import session
+from cooee.crypto import ratchet, session
 from cooee.crypto.errors import (
     BadMessage,
     BadSignature,
@@ -16,9 +16,10 @@ from cooee.crypto.errors import (
     UnknownPreKey,
     UnsupportedVersion,
 )
+from cooee.crypto.keys import ChainKey, DhPrivateKey
 from cooee.crypto.prekeys import NoPreKeys
-from cooee.crypto.session import MAX_ARCHIVED, MAX_PLAINTEXT, SessionRecord
-from cooee.crypto.suite import COOEE_V1, MessageKind, Party
+from cooee.crypto.session import MAX_ARCHIVED, MAX_PLAINTEXT, MAX_TRIED, SessionRecord
+from cooee.crypto.suite import COOEE_V1, Header, MessageKind, Party, Route
 from tests.fakes.pairwise import LAST_RESORT_ID, Device, make_device, make_pair
 
 
@@ -216,6 +217,69 @@ def test_a_retired_session_sends_no_more_and_still_decrypts() -> None:
     assert record_of(alice, bob).can_encrypt()
     assert bob.decrypt(alice, alice.encrypt(bob, b"anew")) == b"anew"
     assert alice.decrypt(bob, late) == b"late"
+
+
+def test_a_late_message_does_not_bring_a_retired_session_back() -> None:
+    """Else a restored device would encrypt with a chain that it used after the backup, with the same keys and vectors.
+
+    Nor does one of a chain that began since, and a session that is begun anew stays the current one.
+    """
+    alice, bob = make_pair()
+    late, backup = [bob.encrypt(alice, b"late"), bob.encrypt(alice, b"later")], record_of(alice, bob)
+    used = alice.encrypt(bob, b"sent after the backup")
+    bob.decrypt(alice, used)
+    turned = bob.encrypt(alice, b"turned")
+    alice.records[bob.me.ref] = SessionRecord.load(backup.retired().dump())
+    assert alice.decrypt(bob, late[0]) == b"late"
+    assert not record_of(alice, bob).can_encrypt()
+    with pytest.raises(Duplicate):
+        alice.decrypt(bob, late[0])
+    alice.start(bob)
+    begun = record_of(alice, bob).base_key()
+    assert alice.decrypt(bob, late[1]) == b"later"
+    assert alice.decrypt(bob, turned) == b"turned"
+    assert record_of(alice, bob).base_key() == begun
+    assert not record_of(alice, bob).is_answered()
+    assert len(record_of(alice, bob).archived) == 1
+    assert bob.decrypt(alice, alice.encrypt(bob, b"anew")) == b"anew"
+    assert alice.decrypt(bob, bob.encrypt(alice, b"answer")) == b"answer"
+
+
+def test_every_session_of_a_record_is_retired_not_the_current_one_alone() -> None:
+    alice, bob = make_pair()
+    late = bob.encrypt(alice, b"late")
+    alice.start(bob)
+    alice.records[bob.me.ref] = record_of(alice, bob).retired()
+    assert alice.decrypt(bob, late) == b"late"
+    assert not record_of(alice, bob).can_encrypt()
+
+
+def test_a_forged_message_costs_a_bounded_number_of_steps_over_all_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can send here needs no key to name a chain that nobody knows, and the greatest number in it."""
+    alice, bob = make_pair()
+    for _ in range(MAX_ARCHIVED):
+        bob.start(alice)
+        alice.decrypt(bob, bob.encrypt(alice, b"m"))
+        bob.decrypt(alice, alice.encrypt(bob, b"m"))
+    steps: list[int] = []
+    advanced = ratchet._advanced
+
+    def counted(key: ChainKey, number: int) -> list[bytes]:
+        steps.append(number)
+        return advanced(key, number)
+
+    monkeypatch.setattr(ratchet, "_advanced", counted)
+    route = Route(alice.party, bob.party)
+    before = record_of(bob, alice)
+    for counter, sessions in ((0, MAX_ARCHIVED + 1), (96, MAX_ARCHIVED + 1), (97, 40), (1000, 3), (2000, 2), (2001, 0)):
+        header = Header(DhPrivateKey(b"f" * 32).public(), counter, 0)
+        forged = COOEE_V1.framing.encode_message(route, header, bytes(16)) + bytes(32)
+        with pytest.raises((NoSession, TooFarAhead)):
+            bob.decrypt(alice, forged)
+        assert len(steps) == sessions
+        assert sum(steps) <= MAX_TRIED + MAX_ARCHIVED
+        steps.clear()
+    assert record_of(bob, alice) == before
 
 
 def test_a_next_message_without_a_session_is_refused() -> None:
