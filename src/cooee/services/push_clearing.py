@@ -5,7 +5,6 @@ from itertools import groupby
 from typing import NamedTuple
 
 from cooee.domain.errors import CooeeError
-from cooee.domain.ids import DeviceRef
 from cooee.domain.push import PushSettings
 from cooee.domain.retry import HAND_OVER_AFTER_MS
 from cooee.ports.clock import Clock
@@ -103,10 +102,11 @@ class PushClearing:
             return
         left = {(one.device_id, one.collapse_key) for one in shown if one not in stale}
         live = {one.device_id for one in (await self._sessions.of_users((user_id,))).get(user_id, ())}
+        targets = {one.device_id: one for one in await self._facts.targets(user_id)}
         badge = await self._facts.badge(user_id)
         for device_id, group in groupby(stale, key=lambda one: one.device_id):
             gone = tuple(group)
-            target = None if device_id in live else await self._targets.find(DeviceRef(user_id, device_id))
+            target = None if device_id in live else targets.get(device_id)
             if target is None or await self._send(target, gone, badge, left):
                 await self._targets.forget_shown(gone)
 

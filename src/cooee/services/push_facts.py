@@ -97,7 +97,7 @@ class PushFacts:
         account = await sources.accounts.find(user_id)
         if account is None or account.deleted or account.disabled:
             return None
-        targets = await self._targets(user_id)
+        targets = await self.targets(user_id)
         if not targets:
             return None
         live = {one.device_id for one in (await sources.sessions.of_users((user_id,))).get(user_id, ())}
@@ -133,7 +133,7 @@ class PushFacts:
         member = self._sources.cursors.member
         return {one: (await member(one, user_id)).read for one in dict.fromkeys(conversation_ids)}
 
-    async def _targets(self, user_id: str) -> Sequence[PushTarget]:
+    async def targets(self, user_id: str) -> Sequence[PushTarget]:
         """Return the targets of devices that are logged in."""
         targets = await self._sources.targets.of_user(user_id)
         if not targets:

@@ -328,6 +328,19 @@ async def test_reading_on_one_device_cancels_and_clears_the_other(scene: PushSce
     assert await scene.told(60) == []
 
 
+async def test_a_device_that_is_logged_out_is_not_told_of_reading(scene: PushScene) -> None:
+    alice = await scene.people(devices=2)
+    number = await scene.say(alice, "bob", "hello")
+    await scene.work()
+    assert len(scene.platform.take()) == 2
+    await scene.store.devices.set_token(DeviceRef("bob", "d2"), b"", 1)
+    await scene.connect("bob", "d1")
+    await scene.read(DeviceRef("bob", "d1"), DIRECT, number)
+    await scene.work()
+    assert scene.platform.take() == []
+    assert await scene.store.push_targets.shown("bob") == []
+
+
 async def test_a_digest_is_cleared_when_all_of_it_was_read(scene: PushScene) -> None:
     alice = await scene.people()
     carol = await scene.user("carol")
