@@ -195,7 +195,7 @@ class WebPlatform:
             return "ttl"
         if headers.get("urgency", "normal") not in {"very-low", "low", "normal", "high"}:
             return "urgency"
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", headers.get("topic", "x")):
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", headers.get("topic", "")):
             return "topic"
         return self._wrong_vapid(headers.get("authorization", ""))
 
@@ -230,7 +230,7 @@ class WebPlatform:
                 badge=told.get("badge"),
                 silent=told["silent"],
                 data=told["data"],
-                collapse_key=headers.get("topic", ""),
+                collapse_key=told["tag"],
                 ttl_s=int(headers["ttl"]),
                 urgent=headers.get("urgency") == "high",
             )

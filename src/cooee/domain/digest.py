@@ -91,7 +91,8 @@ def is_heard(pending: Pending, settings: NotificationSettings) -> bool:
 def collapse_key(user_id: str, conversation_id: str = "") -> str:
     """Return the name under which later notifications replace earlier ones; without a conversation that of a digest.
 
-    22 characters of base64url, fit for a Topic of RFC 8030; it tells nobody else which conversation it is.
+    22 characters of base64url. Who knows of whom it may be can find out by trying: it goes to the user's own devices,
+    and to platforms that read what they carry.
     """
     name = f"{user_id}\0{conversation_id}".encode("utf-8", "surrogatepass")
     return urlsafe_b64encode(blake2b(name, digest_size=16).digest()).rstrip(b"=").decode()

@@ -4,6 +4,7 @@ The key is what browsers subscribe to: with another one all subscriptions end, s
 """
 
 import contextlib
+import hmac
 import os
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
@@ -26,6 +27,7 @@ _VALID_S = 12 * 3600
 """Half of what RFC 8292 §2 allows; clocks differ."""
 _USED_S = 6 * 3600
 _MAX_ORIGINS = 1000
+_TOPIC_BYTES = 16
 
 
 class VapidKeyUnusable(ValueError):
@@ -74,6 +76,7 @@ class Vapid:
         self._contact = contact
         self._clock = clock
         self._tokens: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._topic_key = key.private_numbers().private_value.to_bytes(32)
         point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         self.public_key = urlsafe_b64encode(point).rstrip(b"=").decode()
         """What a browser subscribes with (``applicationServerKey``), base64url."""
@@ -82,6 +85,11 @@ class Vapid:
         """Return the Authorization header for a request to ``endpoint`` (RFC 8292 §3)."""
         parts = urlsplit(endpoint)
         return f"vapid t={self._token(f'{parts.scheme}://{parts.netloc}')}, k={self.public_key}"
+
+    def topic(self, name: str) -> str:
+        """Return the Topic (RFC 8030 §5.4) for notifications of this name: the same for it, and nobody can guess it."""
+        digest = hmac.digest(self._topic_key, b"cooee push topic\0" + name.encode(), "sha256")
+        return urlsafe_b64encode(digest[:_TOPIC_BYTES]).rstrip(b"=").decode()
 
     def _token(self, origin: str) -> str:
         now = self._clock.wall_ms() // 1000

@@ -2,7 +2,6 @@
 
 import asyncio
 import binascii
-import re
 import ssl
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
@@ -31,7 +30,6 @@ _RECORD = 4096
 _MAX_ANSWER = 4096
 _MAX_HEADER = 8190
 _SHARE = 0.9
-_TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 _GONE = frozenset({404, 410})
 
 
@@ -91,16 +89,14 @@ class WebPushSender:
         await self._resolver.close()
 
     def _headers(self, notification: PushNotification, endpoint: str) -> dict[str, str]:
-        headers = {
+        return {
             "Authorization": self._vapid.authorization(endpoint),
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
             "TTL": str(notification.ttl_s),
             "Urgency": notification.urgency,
+            "Topic": self._vapid.topic(notification.collapse_key),
         }
-        if _TOPIC.fullmatch(notification.collapse_key):
-            headers["Topic"] = notification.collapse_key
-        return headers
 
     async def _post(self, endpoint: str, headers: dict[str, str], body: bytes) -> PushOutcome:
         try:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from cooee.adapters.push.vapid import Vapid, VapidKeyUnusable, load_vapid_key
 from cooee.adapters.push.web import MAX_PAYLOAD, PADDED_TO, BadTarget, encrypted, web_payload
+from cooee.domain.digest import collapse_key
 from cooee.ports.push_sender import PushNotification, PushOutcome, PushVerdict
 from tests.fakes.clock import ManualClock
 from tests.fakes.push_platform import Trouble
@@ -133,6 +134,15 @@ def test_one_token_an_origin_for_six_hours(tmp_path: Path) -> None:
     assert claims == {"aud": "https://push.example:8443", "exp": 1_764_000_000 + 12 * 3600, "sub": "mailto:a@b.example"}
 
 
+def test_a_topic_is_the_servers_secret(tmp_path: Path) -> None:
+    clock = ManualClock()
+    one, other = (Vapid(load_vapid_key(tmp_path / f"{name}.pem"), "", clock) for name in ("one", "other"))
+    again = Vapid(load_vapid_key(tmp_path / "one.pem"), "", clock)
+    name = collapse_key("bob", "dm:alice:bob")
+    assert one.topic(name) == again.topic(name)
+    assert len({one.topic(name), one.topic(collapse_key("bob")), other.topic(name), name}) == 4
+
+
 def test_a_clock_that_was_set_back_makes_another_token(tmp_path: Path) -> None:
     clock = ManualClock()
     vapid = Vapid(load_vapid_key(tmp_path / "vapid.pem"), "", clock)
@@ -174,8 +184,9 @@ async def test_headers_tell_how_long_and_how_urgent(platform: WebPlatform) -> No
     await sender.send(notification(target, urgency="very-low"))
     await sender.send(notification(target, collapse_key="longer than a topic may be, or in other letters"))
     first, second = platform.headers
-    assert (first["ttl"], first["urgency"], first["topic"]) == ("60", "very-low", "a-key")
-    assert "topic" not in second
+    assert (first["ttl"], first["urgency"]) == ("60", "very-low")
+    assert first["topic"] != second["topic"]
+    assert len(first["topic"]) == len(second["topic"]) == 22
     assert "cookie" not in first
 
 
