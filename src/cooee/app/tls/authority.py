@@ -20,6 +20,8 @@ LEAF_DAYS = 397
 _EARLIER = timedelta(days=1)
 """Certificates are valid from yesterday on: clocks of phones and machines differ."""
 _MAX_COMMON_NAME = 64
+_FOR_SERVERS = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+"""In the authority, too: the constraints say nothing of names in mail or of programs, this leaves them to nobody."""
 
 LOCAL_NAMES = ("localhost", "local", "lan", "home.arpa", "internal")
 """Domains that exist on local networks only; the authority may vouch for all names below them."""
@@ -69,6 +71,7 @@ def new_authority(host: str, now: datetime) -> Signed:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.NameConstraints(permitted_subtrees=permitted, excluded_subtrees=None), critical=True)
+        .add_extension(_FOR_SERVERS, critical=False)
     )
     return Signed(builder.sign(key, hashes.SHA256()), key)
 
@@ -92,7 +95,7 @@ def issue(authority: Signed, names: Iterable[str], addresses: Iterable[Address],
         .add_extension(x509.SubjectAlternativeName(wanted), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(_FOR_SERVERS, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(parent_key), critical=False)
     )
     return Signed(builder.sign(authority.key, hashes.SHA256()), key)

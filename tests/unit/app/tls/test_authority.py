@@ -73,6 +73,12 @@ def test_a_certificate_says_what_it_is_for() -> None:
     leaf.verify_directly_issued_by(AUTHORITY.certificate)
 
 
+def test_the_authority_vouches_for_servers_and_nothing_else() -> None:
+    usage = AUTHORITY.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    assert list(usage.value) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert not usage.critical  # a device that does not know it may trust the authority all the same
+
+
 def test_no_certificate_outlives_its_authority() -> None:
     late = NOW + timedelta(days=AUTHORITY_DAYS - 10)
     assert (
