@@ -537,7 +537,9 @@ class World:
             dues = [
                 at for box in self.alive() if box.online and (at := box.agent.next_due(self.server.now)) is not None
             ]
-            waits = any(box.agent.diagnostics(0).waiting or box.outbox for box in self.alive())
+            waits = any(
+                box.agent.diagnostics(0).waiting or box.outbox or box.agent.standing != "linked" for box in self.alive()
+            )
             soon = min(dues, default=self.server.now + 1_000)
             jump = max(soon - self.server.now, 1) if waits else 1_000
             self.pass_time(min(jump, 3_600_000 * 13))

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from cooee.client.e2ee import lists, opening, pairwise, senders
-from cooee.client.e2ee.kinds import Waiting
+from cooee.client.e2ee.kinds import GroupState, Waiting
 from cooee.client.e2ee.results import GaveUp
 from cooee.client.e2ee.step import Request, Step
 from cooee.client.e2ee.wants import FoundKey
@@ -190,9 +190,17 @@ def entitled(step: Step, asker: DeviceRef, key: FoundKey) -> bool:
     if is_direct(conversation_id):
         return user_id in direct_members(conversation_id)
     group = step.group(conversation_id)
-    if group is None:
-        return False
-    joined = group.members.get(user_id)
-    if joined is not None and joined <= key.sequence_number:
-        return True
-    return any(name == user_id and since <= key.sequence_number <= left for name, since, left in group.past)
+    return group is not None and _was_member(group, me, user_id, key.sequence_number)
+
+
+def _was_member(group: GroupState, me: str, user_id: str, number: int) -> bool:
+    """Tell whether a user was a member at ``number``, as far as that is certain.
+
+    Who left the group himself knows of the others what he had been told until then, and no more.
+    """
+    spans = [(joined, left) for name, joined, left in group.past if name == user_id]
+    if user_id in group.members:
+        spans.append((group.members[user_id], number))
+    elif group.gone and user_id in group.since:
+        spans += [(group.since[user_id], left) for name, _, left in group.past if name == me]
+    return any(joined <= number <= left for joined, left in spans)

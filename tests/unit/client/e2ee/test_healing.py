@@ -172,6 +172,17 @@ def test_who_is_entitled(world: World, asker: DeviceRef, key: FoundKey, may: boo
     assert healing.entitled(step, asker, key) is may
 
 
+@pytest.mark.parametrize(("number", "may"), [(3, False), (4, True), (8, True), (9, False)])
+def test_who_left_himself_gives_what_was_sent_until_then(world: World, number: int, may: bool) -> None:
+    step = world.boxes[0].agent.draft(world.server.now).step
+    step.put("user", "user1", UserState(True, devices={"listed": bytes(32)}))
+    left = GroupState(5, since={"user1": 4}, past=((ME, 1, 8),), gone=True)
+    step.put("group", GROUP, left)
+    assert healing.entitled(step, DeviceRef("user1", "listed"), found(ME, GROUP, number)) is may
+    step.put("group", GROUP, msgspec.structs.replace(left, past=()))
+    assert not healing.entitled(step, DeviceRef("user1", "listed"), found(ME, GROUP, number))
+
+
 def test_an_unlinked_device_gives_nobody_a_key(world: World) -> None:
     step = world.boxes[0].agent.draft(world.server.now).step
     step.put("user", "user1", UserState(True, devices={"listed": bytes(32)}))
