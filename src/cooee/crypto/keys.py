@@ -13,7 +13,16 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from cooee.crypto.errors import BadKey, BadSignature
-from cooee.crypto.primitives import KEY_BYTES, Random, check_u, clamp, equal, sign_xeddsa, verify_xeddsa
+from cooee.crypto.primitives import (
+    KEY_BYTES,
+    Random,
+    check_edwards,
+    check_u,
+    clamp,
+    equal,
+    sign_xeddsa,
+    verify_xeddsa,
+)
 
 KEM_PUBLIC_BYTES: Final = 1568
 KEM_SEED_BYTES: Final = 64
@@ -210,15 +219,23 @@ class KemPrivateKey(Key):
 
 
 class AccountPublicKey(PublicKey):
-    """The Ed25519 key of an account (RFC 8032). It verifies device lists and nothing else."""
+    """The Ed25519 key of an account (RFC 8032). It verifies device lists and nothing else.
+
+    Raises:
+        BadKey: when made of what is no canonical point, or one of low order: under that everybody can sign.
+    """
 
     __slots__ = ()
+
+    def __init__(self, encoded: bytes) -> None:
+        check_edwards(encoded)
+        super().__init__(encoded)
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check an Ed25519 signature.
 
         Raises:
-            BadSignature: it does not fit, or the key is no point.
+            BadSignature: it does not fit.
         """
         try:
             Ed25519PublicKey.from_public_bytes(self._encoded).verify(signature, message)

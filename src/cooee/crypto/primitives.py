@@ -33,6 +33,19 @@ _LOW_ORDER: Final = frozenset(
 """The canonical u-coordinates whose exchange gives zero with every private key (curve and twist)."""
 
 
+_D: Final = -121665 * pow(121666, -1, _P) % _P
+_LOW_ORDER_Y: Final = frozenset(
+    {
+        0,
+        1,
+        _P - 1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+    }
+)
+"""The y-coordinates of the points of order 1, 2, 4 and 8 on edwards25519: under such a key anybody can sign."""
+
+
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """Return the 32-byte HMAC-SHA-256 (RFC 2104)."""
     return hmac.digest(key, data, "sha256")
@@ -105,6 +118,24 @@ def check_u(encoded: bytes) -> None:
         raise BadKey("a public key is not canonical")
     if u in _LOW_ORDER:
         raise BadKey("a public key is of low order")
+
+
+def check_edwards(encoded: bytes) -> None:
+    """Refuse a public Ed25519 key that RFC 8032 §5.1.3 cannot decode, or under which signatures mean nothing.
+
+    Raises:
+        BadKey: not 32 bytes, not canonical, no point of the curve, or of low order.
+    """
+    if len(encoded) != KEY_BYTES:
+        raise BadKey("a public key has the wrong length")
+    y = int.from_bytes(encoded, "little") & (1 << 255) - 1
+    if y >= _P:
+        raise BadKey("a public key is not canonical")
+    if y in _LOW_ORDER_Y:
+        raise BadKey("a public key is of low order")
+    square = y * y
+    if pow((square - 1) * (_D * square + 1) % _P, (_P - 1) // 2, _P) != 1:
+        raise BadKey("a public key is no point")
 
 
 def clamp(scalar: bytes) -> bytes:

@@ -6,6 +6,8 @@ import secrets
 import traceback
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cooee.crypto import keys
 from cooee.crypto.errors import BadKey, BadSignature
@@ -24,6 +26,7 @@ from cooee.crypto.keys import (
     PublicKey,
     RootKey,
 )
+from cooee.crypto.primitives import _LOW_ORDER_Y
 
 SECRET: list[type[Key]] = [
     DhPrivateKey,
@@ -42,6 +45,8 @@ def make(kind: type[Key]) -> Key:
         return kind(bytes(DhPrivateKey.generate(secrets.token_bytes).public()))
     if kind is KemPublicKey:
         return KemPrivateKey.generate(secrets.token_bytes).public()
+    if kind is AccountPublicKey:
+        return AccountPrivateKey.generate(secrets.token_bytes).public()
     return kind(secrets.token_bytes(kind.SIZE))
 
 
@@ -136,6 +141,41 @@ def test_an_account_key_signs() -> None:
     for signature in (key.sign(b"n"), b"", bytes(64), key.sign(b"m") + b"\x00"):
         with pytest.raises(BadSignature):
             key.public().verify(b"m", signature)
+
+
+@pytest.mark.parametrize("y", [*sorted(_LOW_ORDER_Y), 2**255 - 19, 2**255 - 18])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_no_account_key_is_one_that_anybody_can_sign_for(y: int, sign: int) -> None:
+    """The library takes one signature, made without any secret, for every eighth message or more under such a key."""
+    encoded = (y | sign << 255).to_bytes(32, "little")
+    anybodys = b"\x01" + bytes(63)
+    library = Ed25519PublicKey.from_public_bytes(encoded)
+
+    def fits(message: bytes) -> bool:
+        try:
+            library.verify(anybodys, message)
+        except InvalidSignature:
+            return False
+        return True
+
+    assert any(fits(b"%d" % number) for number in range(256))
+    with pytest.raises(BadKey):
+        AccountPublicKey(encoded)
+
+
+def test_an_account_key_is_a_canonical_point() -> None:
+    taken = 0
+    for y in range(2, 66):
+        encoded = y.to_bytes(32, "little")
+        try:
+            AccountPublicKey(encoded)
+        except BadKey:
+            continue
+        taken += 1
+    assert 16 < taken < 48, "every second number is the y of a point"
+    for encoded in (bytes(31), bytes(33), b"\xff" * 32, (2**255 - 10).to_bytes(32, "little")):
+        with pytest.raises(BadKey):
+            AccountPublicKey(encoded)
 
 
 def test_a_refusal_does_not_quote_the_key() -> None:
