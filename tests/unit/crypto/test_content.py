@@ -92,3 +92,13 @@ def test_padding_that_nobody_writes_is_refused_even_when_it_is_authentic(padded:
     made += hmac_sha256(mac_key, place + made)
     with pytest.raises(BadMessage, match="padding"):
         open_body(KEY, made, *PLACE)
+
+
+def test_nothing_is_decrypted_before_the_mac_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = sealed()
+    monkeypatch.setattr(content, "decrypt_cbc", lambda *_: pytest.fail("decrypted without a MAC"))
+    for at in (1, -33, -1):
+        forged = bytearray(good)
+        forged[at] ^= 1
+        with pytest.raises(BadMessage):
+            open_body(KEY, bytes(forged), *PLACE)

@@ -280,3 +280,15 @@ def test_no_secret_in_a_repr() -> None:
         assert repr(bytes(state.root))[2:12] not in repr(state)
         assert "\\x" not in repr(state)
     assert repr(ratchet.parse(COOEE_V1, THERE, alice.send())) == "<Parsed>"
+
+
+def test_nothing_is_decrypted_before_the_mac_was_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No padding of a forged ciphertext is looked at, so nothing is told about it (no padding oracle)."""
+    alice, bob = make_sides()
+    whole = alice.send(b"m")
+    monkeypatch.setattr(ratchet, "decrypt_cbc", lambda *_: pytest.fail("decrypted without a MAC"))
+    for at in (-33, -1, 40):
+        forged = bytearray(whole)
+        forged[at] ^= 1
+        with pytest.raises(BadMessage):
+            bob.receive(bytes(forged))

@@ -276,3 +276,21 @@ def test_another_version_is_told(own: OwnSenderKey) -> None:
         sender_key.accept(None, GROUP, ALICE, b"\x02" + own.distribution()[1:])
     with pytest.raises(BadMessage):
         hear(told(own), own.distribution())
+
+
+def test_nothing_is_decrypted_before_signature_and_mac_were_right(
+    own: OwnSenderKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The MAC counts too when the signature fits: nothing is told about a padding that was made to try."""
+    peer = told(own)
+    bound = sender_key.GroupPlace(GROUP, ALICE, *ROSTER).associated_data()
+    signing, good = own.signing, say(own)[1]
+    monkeypatch.setattr(sender_key, "decrypt_cbc", lambda *_: pytest.fail("decrypted without a MAC"))
+    for at in (-97, -65):
+        forged = bytearray(good)
+        forged[at] ^= 1
+        with pytest.raises(BadSignature):
+            hear(peer, bytes(forged))
+        body = bytes(forged[:-64])
+        with pytest.raises(BadMessage):
+            hear(peer, body + signing.sign(bound + body, random_of("again")))
