@@ -543,6 +543,8 @@ class World:
             soon = min(dues, default=self.server.now + 1_000)
             jump = max(soon - self.server.now, 1) if waits else 1_000
             self.pass_time(min(jump, 3_600_000 * 13))
+            for _ in range(3):
+                self.pass_time(100)
             quiet = 0 if self._marks() != before or waits else quiet + 1
 
     def _marks(self) -> Any:
