@@ -49,6 +49,7 @@ from cooee.services.accounts import AccountService
 ADMIN_SOCKET = "admin.sock"
 _MAX_SOCKET_PATH = 107
 _READY_FOR_S = 1.0
+_NAMES_S = 3600.0
 
 
 class StoreFailed(Exception):
@@ -407,7 +408,8 @@ def _platform_settings(config: Config) -> PlatformSettings:
 def _platforms(config: Config, clock: SystemClock) -> Platforms:
     """Read the keys of the push platforms. Blocks."""
     push = config.push
-    resolver = CheckedResolver(AddressRules(push.allowed_networks), look_up, push.in_flight, "push-names")
+    rules = AddressRules(push.allowed_networks)
+    resolver = CheckedResolver(rules, look_up, push.in_flight, "push-names", remembered_s=_NAMES_S)
     try:
         return Platforms(_platform_settings(config), Ways(resolver, BoundedConnector), clock)
     except OSError as problem:
