@@ -104,6 +104,7 @@ def test_the_archive_holds_what_a_packager_needs(dist: Path) -> None:
         names = {name.partition("/")[2] for name in opened.getnames()}
     assert {"LICENSE", "README.md", "Makefile", "requirements.lock", "docs/index.md", "scripts/setup"} <= names
     assert {"tests/conftest.py", "deploy/cooee.service", "spec/vectors/wire.json", "src/cooee/py.typed"} <= names
+    assert {"tests/vectors/wycheproof/LICENSE", "tests/vectors/wycheproof/x25519_test.json"} <= names
     assert [name for name in names if name.startswith((".venv", ".git/", "build", "dist", "."))] == [".gitignore"]
     assert not [name for name in names if "node_modules" in name]
 
