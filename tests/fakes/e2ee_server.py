@@ -234,7 +234,7 @@ class Server:
         if known is not None:
             return known
         users = self.users_of(conversation_id)
-        current = {one: key for user in users for one, key in self.current(user).items()}
+        current = {one: key for user in sorted(users) for one, key in self.current(user).items()}
         if ref not in current:
             return frames.Error("forbidden" if ref.user_id in users else "not_a_member", "", retryable=False)
         envelopes = {DeviceRef(one.user_id, one.device_id): one.content for one in frame.envelopes}

@@ -511,6 +511,8 @@ class World:
 
     def _plant(self, box: Box, name: str, number: int, stored: Stored) -> None:
         """Have a device ask, naming a number of its choice."""
+        if box.rows.get((name, number), (stored, b""))[1] is None:
+            return  # it waits for another message there
         waiting = Waiting(
             name, number, stored.sender, stored.client_message_id, 0, None, None, 0, "", "", self.server.now
         )

@@ -45,11 +45,11 @@ def possible(step: Step) -> Iterator[tuple[Slot, Want]]:  # noqa: C901  # a list
         yield ("publish",), wants.PublishKeys(body=body)
     if not memory.flies(("put",), step.now) and (signed := own.to_put(step)) is not None:
         yield ("put",), wants.PutDeviceList(body=signed)
-    users = [user_id for user_id in memory.lists if user_id != step.me.user_id or step.device.published]
+    users = [user_id for user_id in sorted(memory.lists) if user_id != step.me.user_id or step.device.published]
     if users:
         asked = tuple(keys.AskedList(user_id, _known_version(step, user_id)) for user_id in users[: keys.MAX_LISTS])
         yield ("lists",), wants.FetchLists(body=keys.AskLists(asked))
-    for conversation_id in list(memory.groups)[:GROUPS_AT_ONCE]:
+    for conversation_id in sorted(memory.groups)[:GROUPS_AT_ONCE]:
         yield ("group", conversation_id), wants.FetchGroup(conversation_id=conversation_id)
     if not memory.flies(("claim",), step.now) and (refs := claimable(step)):
         names = tuple(keys.DeviceName(*ref) for ref in refs[: keys.MAX_CLAIM])

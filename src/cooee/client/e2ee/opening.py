@@ -156,13 +156,25 @@ def _failed(step: Step, frame: frames.MessageFrame, ref: DeviceRef, problem: Cry
 
 def wait(step: Step, frame: frames.MessageFrame, reason: str) -> Unreadable:
     """Have a message healed."""
-    if step.waiting(frame.conversation_id, frame.sequence_number) is None:
-        if step.count("waiting") >= WAITING_LIMIT:
-            step.tally("waiting_full")
-            return Unreadable("waiting", reason)
-        step.tally("messages_unreadable")
-        put(step, _as_waiting(step, frame, reason))
+    known, new = step.waiting(frame.conversation_id, frame.sequence_number), _as_waiting(step, frame, reason)
+    if known is not None and _same(known, new):
+        return Unreadable("waiting", reason)
+    if known is None and step.count("waiting") >= WAITING_LIMIT:
+        step.tally("waiting_full")
+        return Unreadable("waiting", reason)
+    step.tally("messages_unreadable")
+    put(step, new)
     return Unreadable("waiting", reason)
+
+
+def _same(one: Waiting, other: Waiting) -> bool:
+    """Tell whether two are one message with the same envelopes; the server may have shown something else before."""
+    return (one.sender, one.client_message_id, one.envelope, one.group_envelope) == (
+        other.sender,
+        other.client_message_id,
+        other.envelope,
+        other.group_envelope,
+    )
 
 
 def _as_waiting(step: Step, frame: frames.MessageFrame, reason: str) -> Waiting:

@@ -139,6 +139,20 @@ def test_what_waits_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) ->
     assert box.tallies()["waiting_full"] == 7
 
 
+def test_another_message_at_the_same_place_takes_the_place_over(world: World) -> None:
+    box, name, frame = sent(world)
+    on(box, lambda draft: draft.open(changed(frame, "id")))
+    on(box, lambda draft: draft.open(changed(frame, "no envelope")))
+    waiting = view(box).waiting(name, frame.sequence_number)
+    assert waiting is not None
+    assert waiting.client_message_id == frame.client_message_id
+    on(box, lambda draft: opening.put(draft.step, msgspec.structs.replace(waiting, attempts=3)))
+    on(box, lambda draft: draft.open(changed(frame, "no envelope")))
+    same = view(box).waiting(name, frame.sequence_number)
+    assert same is not None
+    assert same.attempts == 3
+
+
 def test_a_forgotten_message_is_not_asked_for(world: World) -> None:
     box, name, frame = sent(world)
     on(box, lambda draft: draft.open(changed(frame, "no envelope")))
