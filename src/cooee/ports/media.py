@@ -43,8 +43,10 @@ class Media(Protocol):
     may see a message that holds it, former members included.
     """
 
-    async def create(self, media: MediaObject, keep_until: int, quota: int) -> None:
+    async def create(self, media: MediaObject, keep_until: int, quota: int) -> int:
         """Store a new object in state pending, which is no garbage before ``keep_until`` (ms).
+
+        Returns how many bytes the owner's objects count now.
 
         Raises:
             CooeeError: ``too_large`` with ``used`` and ``allowed`` (bytes) when the owner's objects would be more than

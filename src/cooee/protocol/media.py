@@ -99,7 +99,10 @@ class UploadParts(_Body, frozen=True):
 
 
 class Upload(_Body, frozen=True):
-    """How to upload: by one request, or in ``parts``; or it is ``uploaded`` already."""
+    """How to upload: by one request, or in ``parts``; or it is ``uploaded`` already.
+
+    ``used_bytes``: what the owner's files take now, this one too, of ``quota_bytes``; None where that did not change.
+    """
 
     media_key: str
     upload_url: str | None
@@ -108,6 +111,8 @@ class Upload(_Body, frozen=True):
     expires_at: int
     parts: UploadParts | None = None
     uploaded: bool = False
+    used_bytes: int | None = None
+    quota_bytes: int | None = None
 
 
 class CompleteUpload(msgspec.Struct, rename="camel", frozen=True):

@@ -4,6 +4,8 @@ import secrets
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
+
 from cooee.domain.errors import CooeeError, ErrorCode, bad_frame, not_found
 from cooee.domain.media import (
     INLINE,
@@ -72,10 +74,11 @@ class MediaService:
         stat = self._checked(wanted)
         self._budgets.spend("media_uploads", user_id)
         now = self._clock.wall_ms()
+        used, quota = None, self._settings.user_quota_bytes
         if wanted.media_key:
             media = await self._begun(user_id, wanted.media_key, stat)
             if media.state is not MediaState.PENDING or await self._blobs.stat(media.key) is not None:
-                return Upload(media.key, None, None, {}, now, uploaded=True)
+                return Upload(media.key, None, None, {}, now, uploaded=True, quota_bytes=quota)
         else:
             media = MediaObject(
                 secrets.token_urlsafe(24),
@@ -87,10 +90,11 @@ class MediaService:
                 wanted.encrypted,
                 wanted.filename,
             )
-            await self._media.create(media, kept_until(self._clock, self._settings), self._settings.user_quota_bytes)
+            used = await self._media.create(media, kept_until(self._clock, self._settings), quota)
             self.counters.uploads += 1
             self.counters.upload_bytes += media.size
-        return await self._sign(media.key, stat, now)
+        granted = await self._sign(media.key, stat, now)
+        return msgspec.structs.replace(granted, used_bytes=used, quota_bytes=quota)
 
     async def complete(self, user_id: str, key: str, upload_id: str) -> None:
         """Join the parts of an upload.

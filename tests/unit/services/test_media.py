@@ -133,6 +133,14 @@ async def test_each_type_has_its_largest_size() -> None:
     house.house.passwords.close()
 
 
+async def test_each_upload_tells_what_of_the_quota_is_used(house: MemoryHouse) -> None:
+    first = await ask(house)
+    second = await ask(house, content=PNG * 100)
+    assert (first.used_bytes, second.used_bytes) == (LEAST_COUNTED, LEAST_COUNTED + 100 * len(PNG))
+    assert second.quota_bytes == MediaConfig().user_quota_bytes
+    assert (await ask(house, media_key=first.media_key)).used_bytes is None
+
+
 async def test_the_quota_is_told_and_races_do_not_get_past_it() -> None:
     house = MemoryHouse(media=MediaConfig(user_quota_bytes=3 * LEAST_COUNTED))
     outcomes = await asyncio.gather(*(code_of(ask(house)) for _ in range(10)))

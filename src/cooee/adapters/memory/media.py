@@ -23,7 +23,7 @@ class MemoryMedia:
         self._garbage: dict[str, None] = {}
         conversations.note_media = self._note_held
 
-    async def create(self, media: MediaObject, keep_until: int, quota: int) -> None:
+    async def create(self, media: MediaObject, keep_until: int, quota: int) -> int:
         """Store a new object. ValueError when its key was taken."""
         own = [one for one in self._objects.values() if one.owner_id == media.owner_id]
         used = sum(counted(one.size) for one in own)
@@ -33,6 +33,7 @@ class MemoryMedia:
             raise ValueError("this mediaKey was taken")
         self._objects[media.key] = msgspec.structs.replace(media, state=MediaState.PENDING)
         self._kept[media.key] = keep_until
+        return used + counted(media.size)
 
     async def find(self, key: str, user_id: str) -> MediaObject | None:
         """Return the object if the user may see it."""

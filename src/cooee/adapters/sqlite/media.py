@@ -69,13 +69,13 @@ class SqliteMedia:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def create(self, media: MediaObject, keep_until: int, quota: int) -> None:
+    async def create(self, media: MediaObject, keep_until: int, quota: int) -> int:
         """Store a new object. Durable, atomic. ValueError when its key was taken."""
         size = counted(media.size)
         row = (media.key, media.owner_id, media.size, size, media.sha256, media.content_type, media.created_at)
         rest = (int(media.encrypted), media.filename, media.details, keep_until)
 
-        def create(connection: apsw.Connection) -> None:
+        def create(connection: apsw.Connection) -> int:
             used: Any = connection.execute(_USED, (media.owner_id,)).get
             if used + size > quota:
                 raise over_quota(used, quota)
@@ -84,8 +84,9 @@ class SqliteMedia:
             except apsw.ConstraintError as error:
                 raise ValueError("this mediaKey was taken") from error
             connection.execute(_USE, (media.owner_id, size))
+            return int(used) + size
 
-        await self._database.write(create)
+        return await self._database.write(create)
 
     async def find(self, key: str, user_id: str) -> MediaObject | None:
         """Return the object if the user may see it."""

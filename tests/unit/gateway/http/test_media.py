@@ -32,7 +32,17 @@ async def sent(house: House, alice: AsgiClient) -> str:
 async def test_an_upload_is_answered_with_everything_that_it_needs(house: House) -> None:
     alice = await house.person("alice")
     granted = (await alice.request("POST", "/v1/media/uploads", WISH)).json
-    assert set(granted) == {"mediaKey", "uploadUrl", "method", "headers", "expiresAt", "parts", "uploaded"}
+    assert set(granted) == {
+        "mediaKey",
+        "uploadUrl",
+        "method",
+        "headers",
+        "expiresAt",
+        "parts",
+        "uploaded",
+        "usedBytes",
+        "quotaBytes",
+    }
     assert granted["uploadUrl"].startswith(f"/blobs/{granted['mediaKey']}")
     assert granted["parts"] is None
 
