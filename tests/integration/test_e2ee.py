@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cooee.client import (
+    Client,
     DeviceLinked,
     EncryptionChanged,
     KeyChanged,
@@ -267,3 +269,66 @@ async def test_a_restored_backup_goes_on(server: ServerProcess, house: House, tm
     assert (await again.reads("are you there?")).encrypted
     await again.client.send_text(chat, "yes")
     assert (await bob.reads("yes")).encrypted
+
+
+async def test_a_new_device_of_the_other_side_gets_what_was_under_way(server: ServerProcess, house: House) -> None:
+    """What was sealed for other devices than there are is refused by the server, and sealed again."""
+    alice, bob, chat = await pair(server, house)
+    await alice.client.send_text(chat, "hello")
+    await bob.reads("hello")
+    laptop = await enter(house, server.url, bob.client.me.user_id, "-laptop")
+    await link(bob, laptop)
+    sent = await alice.client.send_text(chat, "to all of yours")
+    await alice.client.wait_for_sent(sent.client_message_id, WAIT_S)
+    for person in (bob, laptop):
+        assert (await person.reads("to all of yours")).problem == ""
+    group = (await alice.client.api.create_group("Three", [bob.client.me.user_id])).conversation_id
+    await alice.client.send_text(group, "in the group")
+    await laptop.reads("in the group")
+    phone = await enter(house, server.url, bob.client.me.user_id, "-phone")
+    await link(laptop, phone)
+    await alice.client.send_text(group, "on the phone, too")
+    for person in (bob, laptop, phone):
+        assert (await person.reads("on the phone, too")).problem == ""
+
+
+async def test_who_had_no_device_yet_reads_what_was_sent_before(server: ServerProcess, house: House) -> None:
+    alice = await enter(house, server.url, await new_user(server.url, "alice"))
+    bob_id = await new_user(server.url, "bob")
+    sent = await alice.client.send_text(bob_id, "welcome")
+    await alice.client.wait_for_sent(sent.client_message_id, WAIT_S)
+    bob = await enter(house, server.url, bob_id)
+    await has_read(bob, sent.conversation_id, "welcome")
+    assert (await bob.reads("welcome")).encrypted
+
+
+async def test_a_linked_device_knows_how_conversations_are_set(server: ServerProcess, house: House) -> None:
+    alice, bob, chat = await pair(server, house)
+    await alice.client.set_timer(chat, 60_000)
+    await bob.hears(Message, lambda message: message.control == "timer")
+    await alice.client.send_text(chat, "for a minute")
+    assert (await bob.reads("for a minute")).expires_in == 60_000
+    laptop = await enter(house, server.url, alice.client.me.user_id, "-laptop")
+    await link(alice, laptop)
+    async with asyncio.timeout(WAIT_S):
+        while laptop.client._ledger.state.conversations[chat].timer != 60_000:  # noqa: ASYNC110  # no event tells it
+            await asyncio.sleep(0.05)
+
+
+async def test_bots_are_written_to_in_the_clear_alone(server: ServerProcess, house: House) -> None:
+    alice = await enter(house, server.url, await new_user(server.url, "alice"))
+    bot_id = f"bot{secrets.token_hex(4)}"
+    await alice.client.api.create_bot(bot_id)
+    token = (await alice.client.api.create_bot_token(bot_id, "test")).token
+    async with Client(server.url, store=alice.client.folder.parent / "bot", token=token) as robot:
+        await robot.online(WAIT_S)
+        refused = await alice.client.send_text(bot_id, "psst")
+        with pytest.raises(SendFailed) as failed:
+            await alice.client.wait_for_sent(refused.client_message_id, WAIT_S)
+        assert failed.value.code == "not_encrypted"
+        chat = refused.conversation_id
+        await alice.client.set_mode(chat, "plain")
+        sent = await alice.client.send_text(bot_id, "hello, robot")
+        await alice.client.wait_for_sent(sent.client_message_id, WAIT_S)
+        await robot.send_text(alice.client.me.user_id, "beep")
+        assert not (await alice.reads("beep")).encrypted

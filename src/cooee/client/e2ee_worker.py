@@ -14,12 +14,14 @@ from cooee.client.archives import Archives
 from cooee.client.e2ee import wants
 from cooee.client.e2ee.agent import Agent
 from cooee.client.errors import ConnectionFailed, DownloadFailed, SendFailed, ServerError, StoreError
+from cooee.client.events import DeviceLinked
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.store import Store
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
 from cooee.domain.message import CONTENT_ENCRYPTED
 from cooee.protocol import frames, keys
+from cooee.protocol.body import OwnConversation
 
 UNREACHABLE = "unreachable"
 ACQUAINT_S = 3.0
@@ -126,7 +128,9 @@ class E2eeWorker:
         """Give the agent an answer, as soon as the store takes it."""
         while True:
             try:
-                await self._step(fill)
+                turn = await self._step(fill)
+                if any(isinstance(event, DeviceLinked) for event in turn.events):
+                    await self._step(tell_settings)
             except StoreError:
                 await asyncio.sleep(_AGAIN_S)
             else:
@@ -165,6 +169,19 @@ class E2eeWorker:
             case wants.Claim(body=claim):
                 return await self._api.claim_keys(DeviceRef(one.user_id, one.device_id) for one in claim.devices)
         raise TypeError(f"nobody can carry out {want!r}")
+
+
+def tell_settings(turn: Turn) -> None:
+    """Tell the other own devices how conversations are set: a new one cannot know it from what it sees."""
+    turn.draft.tell_own(
+        *(
+            OwnConversation(
+                conversation_id=one.conversation_id, mode="plain" if one.plain else "encrypted", expires_in=one.timer
+            )
+            for one in turn.state.conversations.values()
+            if (one.mode_at or one.timer_at or one.plain or one.timer) and not one.left
+        )
+    )
 
 
 def found_keys(store: Store, want: wants.LookUpKeys) -> Sequence[wants.FoundKey]:

@@ -63,8 +63,7 @@ class ConversationUpdated(msgspec.Struct, frozen=True, gc=False):
 
 
 class AccountUpdated(msgspec.Struct, frozen=True, gc=False):
-    """The own account changed on another device: ``changed`` names what (profile, privacy, contacts,
-    blocks, devices)."""
+    """The own account changed on another device: ``changed`` is profile, privacy, contacts, blocks or devices."""
 
     changed: str
 
