@@ -11,9 +11,10 @@ import hmac
 import secrets
 import unicodedata
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Never
 
 import msgspec
+from argon2.exceptions import HashingError
 from argon2.low_level import ARGON2_VERSION, Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -41,6 +42,10 @@ class NotAKey(ValueError):
 
 class DoesNotFit(Exception):
     """The passphrase is another one, or the wrapped key was changed."""
+
+
+class NotEnoughMemory(Exception):
+    """The memory that trying a passphrase takes is not there now; nothing is said about the passphrase."""
 
 
 class StoreKey:
@@ -81,6 +86,9 @@ class StoreKey:
 
     def __repr__(self) -> str:
         return "StoreKey(…)"
+
+    def __reduce__(self) -> Never:
+        raise TypeError("keys are not pickled")
 
 
 class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,7 +137,11 @@ def kept_elsewhere(key: StoreKey) -> Wrapped:
 def under_passphrase(
     key: StoreKey, passphrase: str, random: Random = secrets.token_bytes, costs: Costs | None = None
 ) -> Wrapped:
-    """Return ``key`` encrypted under ``passphrase``. Takes the time and memory that ``costs`` say, on purpose."""
+    """Return ``key`` encrypted under ``passphrase``. Takes the time and memory that ``costs`` say, on purpose.
+
+    Raises:
+        NotEnoughMemory: as it says.
+    """
     costs = costs or Costs()
     salt, nonce = random(SALT_BYTES), random(NONCE_BYTES)
     sealed = AESGCM(_derive(passphrase, salt, costs)).encrypt(nonce, key.raw, _associated(key.check, costs, salt))
@@ -150,7 +162,7 @@ def unwrap_by(wrapped: Wrapped, passphrase: str) -> StoreKey:
 
     Raises:
         DoesNotFit: it is another one, or the file was changed.
-        NotAKey: the file is malformed, or asks for more than it may.
+        NotAKey: the file is malformed, or asks for more than it may. NotEnoughMemory: or for more than there is.
     """
     costs = wrapped.argon2id
     if costs is None or not costs.sane or len(wrapped.salt) != SALT_BYTES or len(wrapped.nonce) != NONCE_BYTES:
@@ -197,16 +209,19 @@ def _checked(key: StoreKey, wrapped: Wrapped) -> StoreKey:
 
 
 def _derive(passphrase: str, salt: bytes, costs: Costs) -> bytes:
-    return hash_secret_raw(
-        unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass"),
-        salt,
-        costs.passes,
-        costs.memory_kib,
-        costs.lanes,
-        KEY_BYTES,
-        Type.ID,
-        ARGON2_VERSION,
-    )
+    try:
+        return hash_secret_raw(
+            unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass"),
+            salt,
+            costs.passes,
+            costs.memory_kib,
+            costs.lanes,
+            KEY_BYTES,
+            Type.ID,
+            ARGON2_VERSION,
+        )
+    except HashingError:
+        raise NotEnoughMemory from None
 
 
 def _associated(check: bytes, costs: Costs, salt: bytes) -> bytes:

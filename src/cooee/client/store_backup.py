@@ -27,7 +27,7 @@ from cooee.client.key_wrap import StoreKey
 from cooee.client.model import Account
 from cooee.client.schema import MIGRATIONS, migrate
 from cooee.client.store_key import open_key
-from cooee.crypto.archive import ArchiveReader, ArchiveWriter, Passphrase, WrongKey
+from cooee.crypto.archive import ArchiveReader, ArchiveWriter, NotEnoughMemory, Passphrase, WrongKey
 from cooee.crypto.errors import CryptoError
 
 Progress = Callable[[int, int], None]
@@ -106,7 +106,7 @@ def backup(
             os.fsync(file.fileno())
         draft.replace(path)
         sync_folder(path.parent)
-    except (OSError, Error) as problem:
+    except (OSError, Error, NotEnoughMemory) as problem:
         raise StoreUnusable(f"the backup {path} cannot be written: {problem}") from None
     finally:
         with suppress(OSError):
@@ -194,7 +194,9 @@ def _build(path: Path, passphrase: str, database: Path, key: StoreKey, progress:
         sync_file(database)
     except WrongKey:
         raise BackupUnusable(f"this is not the passphrase of the backup {path}, or its beginning is damaged") from None
-    except (CryptoError, msgspec.DecodeError, UnicodeDecodeError, Error) as problem:
+    except NotEnoughMemory as problem:
+        raise StoreUnusable(f"the backup {path} cannot be read: {problem}") from None
+    except (CryptoError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError, Error) as problem:
         raise BackupUnusable(f"the backup {path} is damaged: {problem}; use another one") from None
     return account
 

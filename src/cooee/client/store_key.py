@@ -24,10 +24,11 @@ from cooee.client.errors import (
     WrongProtection,
     WrongStoreKey,
 )
-from cooee.client.key_wrap import DoesNotFit, NotAKey, Protection, StoreKey, Wrapped
+from cooee.client.key_wrap import DoesNotFit, NotAKey, NotEnoughMemory, Protection, StoreKey, Wrapped
 
 KEY_NAME = "store.key"
 _LARGEST = 4096
+_MEMORY = "there is not enough memory to try a passphrase, which takes 64 MiB; close something and try again"
 
 
 def protection(folder: Path) -> Protection | None:
@@ -60,7 +61,7 @@ def open_key(folder: Path, *, passphrase: str | None = None, store_key: bytes | 
         StoreLockedByPassphrase, WrongPassphrase, StoreKeyElsewhere, WrongStoreKey: as they say.
         WrongProtection: a passphrase or a key was given to a store that is kept in another way; see `protect`.
         StoreKeyLost: the file is damaged, or missing beside an encrypted store.
-        StoreUnusable: the file cannot be read or written.
+        StoreUnusable: the file cannot be read or written, or there is not the memory that a passphrase takes.
         NotAKey: ``store_key`` has not 32 bytes.
     """
     given = None if store_key is None else StoreKey(store_key)
@@ -105,7 +106,10 @@ def _wrap(key: StoreKey, passphrase: str | None, *, elsewhere: bool) -> Wrapped:
     if passphrase is not None:
         if not passphrase:
             raise WrongProtection("an empty passphrase protects nothing; choose one, or none")
-        return key_wrap.under_passphrase(key, passphrase)
+        try:
+            return key_wrap.under_passphrase(key, passphrase)
+        except NotEnoughMemory:
+            raise StoreUnusable(_MEMORY) from None
     return key_wrap.in_the_clear(key)
 
 
@@ -133,6 +137,8 @@ def _open(folder: Path, wrapped: Wrapped, passphrase: str | None, given: StoreKe
         return key_wrap.unwrap(wrapped)
     except DoesNotFit:
         raise WrongPassphrase(f"this is not the passphrase of the store {folder}; try again") from None
+    except NotEnoughMemory:
+        raise StoreUnusable(_MEMORY) from None
     except NotAKey as problem:
         raise _damaged(folder, problem) from None
 

@@ -13,8 +13,9 @@ bytes.
 
 import struct
 import unicodedata
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Never, Self
 
+from argon2.exceptions import HashingError
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -39,6 +40,10 @@ _COSTS: Final = struct.Struct(">IIB")
 
 class WrongKey(CryptoError):
     """The key or passphrase is not the archive's; or its header was changed."""
+
+
+class NotEnoughMemory(CryptoError):
+    """The memory that an archive's passphrase takes is not there: up to 1 GiB, 64 MiB by default."""
 
 
 class ArchiveKey(Key):
@@ -75,17 +80,27 @@ class Passphrase:
     def __repr__(self) -> str:
         return "<Passphrase>"
 
+    def __reduce__(self) -> Never:
+        raise TypeError("passphrases are not pickled")
+
     def derive(self, salt: bytes, costs: Costs) -> bytes:
-        """Return 32 bytes; takes the time and memory that ``costs`` say."""
-        return hash_secret_raw(
-            self._octets,
-            salt,
-            time_cost=costs.passes,
-            memory_cost=costs.memory_kib,
-            parallelism=costs.lanes,
-            hash_len=KEY_BYTES,
-            type=Type.ID,
-        )
+        """Return 32 bytes; takes the time and memory that ``costs`` say.
+
+        Raises:
+            NotEnoughMemory: there is not as much.
+        """
+        try:
+            return hash_secret_raw(
+                self._octets,
+                salt,
+                time_cost=costs.passes,
+                memory_cost=costs.memory_kib,
+                parallelism=costs.lanes,
+                hash_len=KEY_BYTES,
+                type=Type.ID,
+            )
+        except HashingError:
+            raise NotEnoughMemory("there is not enough memory for the passphrase of an archive") from None
 
 
 DEFAULT_COSTS: Final = Costs()
@@ -139,7 +154,7 @@ class ArchiveReader:
 
     Raises (by `update` and `finish`):
         WrongKey: the key or passphrase is another one. UnsupportedVersion: a newer program wrote it.
-        BadMessage: this is no archive, or it was changed, cut, reordered or continued.
+        BadMessage: this is no archive, or it was changed, cut, reordered or continued. `NotEnoughMemory`.
     """
 
     def __init__(self, secret: ArchiveKey | Passphrase) -> None:

@@ -1,5 +1,6 @@
 """A store's key: shows nothing of itself, and comes back as it was wrapped, or not at all."""
 
+import pickle
 from typing import Any
 
 import msgspec
@@ -20,6 +21,11 @@ def test_a_key_shows_nothing_of_itself() -> None:
     for shown in (repr(KEY), str(KEY), repr(wrapped()), repr(key_wrap.in_the_clear(KEY)), f"{KEY!r:>5}"):
         assert KEY.raw.hex() not in shown
         assert repr(KEY.raw)[2:10] not in shown
+
+
+def test_a_key_is_not_pickled() -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(KEY)
 
 
 def test_keys_are_equal_by_their_bytes() -> None:

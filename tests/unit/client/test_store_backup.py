@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from argon2.exceptions import HashingError
 
 from cooee.client import store_backup
 from cooee.client.account import load_account
@@ -16,6 +17,7 @@ from cooee.client.store import Store
 from cooee.client.store_backup import backup, restore
 from cooee.client.store_key import open_key, protection
 from cooee.client.turn import Turn
+from cooee.crypto import archive
 from cooee.crypto.archive import CHUNK, ArchiveWriter, Costs, Passphrase
 from cooee.domain.ids import DeviceRef
 from tests.fakes.client_frames import CHAT, ME, pending, said
@@ -223,6 +225,8 @@ def head(count: int = 0, tables: int = 3, version: int = 1) -> store_backup.Head
         (head(2), ("facts", [["a", "b"], ["a", "b"]]), 2),
         (head(1), ("facts", [["a", {}]]), 1),
         (head(1), ("facts", "ab"), 1),
+        (head(1), ("facts", [["a", 1 << 63]]), 1),
+        (head(1), b"\x92\xa5facts\x91" + b"\x91" * 100_000, 1),
     ],
 )
 def test_what_is_no_backup_though_well_encrypted_restores_nothing(tmp_path: Path, frames: tuple[object, ...]) -> None:
@@ -274,3 +278,21 @@ def test_an_empty_passphrase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackupUnusable, match="empty"):
         backup(tmp_path, STORE_KEY, ACCOUNT, tmp_path / "b", "")
     assert left(tmp_path) == set()
+
+
+def test_memory_that_is_not_there_is_not_told_as_a_damaged_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(tmp_path, 1)
+    whole = path.read_bytes()
+
+    def nothing_left(*_: object, **__: object) -> bytes:
+        raise HashingError("Memory allocation error")
+
+    monkeypatch.setattr(archive, "hash_secret_raw", nothing_left)
+    with pytest.raises(StoreUnusable, match="memory"):
+        restore(path, PASSPHRASE, tmp_path / "new")
+    with pytest.raises(StoreUnusable, match="memory"):
+        backup(tmp_path / "old", STORE_KEY, ACCOUNT, path, PASSPHRASE)
+    assert path.read_bytes() == whole
+    assert left(tmp_path) == {"old", "b.cooee"}

@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from argon2.exceptions import HashingError
 
-from cooee.client import store_key
+from cooee.client import key_wrap, store_key
 from cooee.client.errors import (
     StoreKeyElsewhere,
     StoreKeyLost,
@@ -148,3 +149,23 @@ def test_the_text_of_an_error_holds_no_key(tmp_path: Path) -> None:
     for key in (RAW, bytes(range(1, 33))):
         assert key.hex() not in str(refused.value)
     assert store_key.KEY_NAME not in repr(StoreKey(RAW))
+
+
+def test_memory_that_is_not_there_is_not_told_as_a_damaged_or_lost_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else somebody is told to move his store away, which is as good as ever."""
+    key = open_key(tmp_path, passphrase="open sesame")
+    before = (tmp_path / KEY_NAME).read_bytes()
+
+    def nothing_left(*_: object) -> bytes:
+        raise HashingError("Memory allocation error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(key_wrap, "hash_secret_raw", nothing_left)
+        with pytest.raises(StoreUnusable, match="memory"):
+            open_key(tmp_path, passphrase="open sesame")
+        with pytest.raises(StoreUnusable, match="memory"):
+            protect(tmp_path, key, passphrase="open barley")
+    assert (tmp_path / KEY_NAME).read_bytes() == before
+    assert open_key(tmp_path, passphrase="open sesame") == key

@@ -1,12 +1,23 @@
 """Archives: whole and in order or not at all, under one key or passphrase."""
 
+import pickle
 import secrets
 import struct
 
 import pytest
+from argon2.exceptions import HashingError
 
 from cooee.crypto import archive
-from cooee.crypto.archive import CHUNK, ArchiveKey, ArchiveReader, ArchiveWriter, Costs, Passphrase, WrongKey
+from cooee.crypto.archive import (
+    CHUNK,
+    ArchiveKey,
+    ArchiveReader,
+    ArchiveWriter,
+    Costs,
+    NotEnoughMemory,
+    Passphrase,
+    WrongKey,
+)
 from cooee.crypto.errors import BadMessage, CryptoError, UnsupportedVersion
 
 KEY = ArchiveKey(bytes(range(32)))
@@ -123,3 +134,21 @@ def test_the_costs_that_are_used_are_those_of_rfc_9106() -> None:
 def test_what_is_no_archive_is_told(octets: bytes) -> None:
     with pytest.raises(BadMessage, match="no archive"):
         read(octets)
+
+
+def test_memory_that_is_not_there_is_told_and_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = written(b"hello", Passphrase("p"))
+
+    def nothing_left(*_: object, **__: object) -> bytes:
+        raise HashingError("Memory allocation error")
+
+    monkeypatch.setattr(archive, "hash_secret_raw", nothing_left)
+    with pytest.raises(NotEnoughMemory):
+        read(octets, Passphrase("p"))
+    with pytest.raises(NotEnoughMemory):
+        written(b"hello", Passphrase("p"))
+
+
+def test_a_passphrase_is_not_pickled() -> None:
+    with pytest.raises(TypeError):
+        pickle.dumps(Passphrase("open sesame"))
