@@ -211,6 +211,7 @@ def work(step: Step) -> None:
         stock.make(step)
     if step.now >= stock.upkeep_due(step):
         stock.upkeep(step)
+        lists.forget_former(step)
     done = own.settle_wish(step)
     if done is not None and done.kind == "add":
         linking.hand_over(step, done.device_id, done.code)

@@ -18,6 +18,8 @@ from cooee.protocol import keys
 
 FORMER_LIMIT: Final = 100
 """Devices that are remembered of a user after they vanished from his list."""
+FORMER_FOR_MS: Final = 30 * 24 * 3_600_000
+"""So long do sessions with vanished devices stay, for messages that they sent while they were listed."""
 SKEW_MS: Final = 120_000
 """How far the clocks of a signer and of the server may be apart when a message is older than a list."""
 
@@ -96,14 +98,13 @@ def _refuse(step: Step, user_id: str, text: str) -> None:
 
 
 def _replaced(step: Step, user_id: str, found: DeviceList) -> UserState:
-    """Put a newer list in the place of the former one: devices that vanished lose their sessions."""
+    """Put a newer list in the place of the former one, and encrypt no more for devices that vanished."""
     user = step.user(user_id)
     devices = {one.device_id: bytes(one.identity_key) for one in found.devices}
     former = {name: one for name, one in user.former.items() if name not in devices}
     for name, identity in user.devices.items():
         if devices.get(name) != identity:
-            step.drop("session", kinds.device_id_of(DeviceRef(user_id, name)))
-            step.drop("todo", kinds.device_id_of(DeviceRef(user_id, name)))
+            _retire(step, DeviceRef(user_id, name), kept=name not in devices)
             former[name] = Former(identity, found.created_at)
             step.tally("devices_gone")
     former = dict(list(former.items())[-FORMER_LIMIT:])
@@ -121,6 +122,28 @@ def _replaced(step: Step, user_id: str, found: DeviceList) -> UserState:
     )
     step.put("user", user_id, replaced)
     return replaced
+
+
+def _retire(step: Step, ref: DeviceRef, *, kept: bool) -> None:
+    """Encrypt for a device no more. ``kept``: its sessions stay for a while, to open what it sent before."""
+    ident = kinds.device_id_of(ref)
+    record = step.session(ref)
+    step.drop("todo", ident)
+    if record is not None and kept:
+        step.put("session", ident, record.retired())
+    else:
+        step.drop("session", ident)
+
+
+def forget_former(step: Step) -> None:
+    """Delete the sessions with devices that vanished more than `FORMER_FOR_MS` ago."""
+    for ident in step.ids("session"):
+        ref = kinds.ref_of(ident)
+        user = step.user(ref.user_id)
+        former = user.former.get(ref.device_id)
+        over = former is None or step.now - former.until >= FORMER_FOR_MS
+        if over and user.known and ref.device_id not in user.devices:
+            step.drop("session", ident)
 
 
 def _tell_own(step: Step, before: UserState, devices: dict[str, bytes]) -> None:

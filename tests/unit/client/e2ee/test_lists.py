@@ -1,8 +1,9 @@
 """Only lists that are signed and newer are believed; a changed account key is told, and stops sending if verified."""
 
+import msgspec
 import pytest
 
-from cooee.client.e2ee import lists
+from cooee.client.e2ee import lists, pairwise
 from cooee.client.e2ee.results import KeyChanged, Problem, Refused, Sealed
 from cooee.domain.ids import DeviceRef
 from cooee.protocol import keys
@@ -145,18 +146,53 @@ def test_trust_is_told_to_the_own_devices_and_only_for_the_key_that_they_know_to
     assert second.agent.person(other.me.user_id).verified
 
 
-def test_a_device_that_vanished_loses_its_session_and_counts_only_for_what_it_sent_before() -> None:
+def test_a_device_that_vanished_counts_only_for_what_it_sent_before() -> None:
     world = quiet(2, devices=2)
     one, gone, other = world.boxes[0], world.boxes[1], world.boxes[2]
     talk(world, gone, other)
-    assert view(other).session(gone.me) is not None
+    assert pairwise.ready(view(other), gone.me)
     on(one, lambda draft: draft.revoke(gone.me.device_id))
     run(world)
     take(other, answer(world, one.me.user_id))
     step = view(other)
-    assert step.session(gone.me) is None
+    assert not pairwise.ready(step, gone.me)
     until = step.user(gone.me.user_id).former[gone.me.device_id].until
     assert lists.identity_at(step, gone.me, until) is not None
     assert lists.identity_at(step, gone.me, until + lists.SKEW_MS + 1) is None
     assert lists.identity_of(step, gone.me) is None
     assert lists.identity_at(step, DeviceRef(gone.me.user_id, "never"), 0) is None
+
+
+def test_what_it_sent_before_is_opened_after_its_revocation_and_its_sessions_go_after_thirty_days() -> None:
+    world = quiet(2, devices=2)
+    one, gone, other = world.boxes[0], world.boxes[1], world.boxes[2]
+    talk(world, gone, other)
+    name = talk(world, other, gone)
+    other.online = False
+    gone.write(name)
+    run(world)
+    on(one, lambda draft: draft.revoke(gone.me.device_id))
+    run(world)
+    on(other, lambda draft: lists.take(draft.step, answer(world, one.me.user_id)))
+    world.server.now += 60 * 60_000
+    other.connect()
+    run(world, 3)
+    assert other.rows[name, 3][1] is not None
+    assert other.tallies()["keys_asked"] == 0
+    world.server.now += lists.FORMER_FOR_MS
+    run(world, 3)
+    assert view(other).session(gone.me) is None
+    assert view(other).session(one.me) is not None
+
+
+def test_a_device_that_comes_back_with_another_key_has_no_session() -> None:
+    world = quiet(2)
+    one, other = world.boxes
+    talk(world, one, other)
+    draft = one.agent.draft(world.server.now)
+    user = draft.step.user(other.me.user_id)
+    draft.step.put("user", other.me.user_id, msgspec.structs.replace(user, devices={other.me.device_id: bytes(32)}))
+    newer = world.server.lists[other.me.user_id][0]
+    item = keys.UserDevices(other.me.user_id, newer, False, (other.me.device_id,))
+    lists.take(draft.step, item)
+    assert draft.step.session(other.me) is None
