@@ -56,7 +56,8 @@ class E2eeWorker:
                 due = self._agent.next_due(wall_ms())
                 wait = _IDLE_S if due is None else min(max((due - wall_ms()) / 1000, 0.01), _IDLE_S)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(change.wait(), wait)
+                    async with asyncio.timeout(wait):  # `wait_for` may swallow the cancelling that ends this
+                        await change.wait()
         finally:
             tasks = list(self._tasks)
             for task in tasks:

@@ -59,4 +59,5 @@ class Expiry:
                     wait_s = min(max(due - wall_ms(), 0) / 1000, _LONGEST_S)
             await asyncio.sleep(min(wait_s, _PAUSE_S))
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), max(wait_s - _PAUSE_S, 0))
+                async with asyncio.timeout(max(wait_s - _PAUSE_S, 0)):  # `wait_for` may swallow what cancels this
+                    await changed.wait()
