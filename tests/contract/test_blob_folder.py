@@ -38,6 +38,12 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "media").rglob("*") if path.is_file())
 
 
+def not_of(path: Path, folder: Path) -> bool:
+    """Return True, and fail for this folder."""
+    assert path != folder, "its cost would follow how many files others upload"
+    return True
+
+
 async def ask(place: Place, request: SignedRequest) -> tuple[int, str | None]:
     """Ask how much is there."""
     reply = await place.client.do(request, b"", headers={"content-range": f"bytes */{TOTAL}"})
@@ -49,6 +55,24 @@ async def send(place: Place, request: SignedRequest, start: int, end: int) -> tu
     span = {"content-range": f"bytes {start}-{end - 1}/{TOTAL}"}
     reply = await place.client.do(request, CONTENT[start:end], headers=span)
     return reply.status, reply.headers.get("range")
+
+
+def test_what_others_upload_is_not_looked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(tmp_path / "media", 0)
+    folder.prepare(0.0)
+    key, incoming = new_key(), folder.incoming
+    first = folder.begin_parts(key, PART)
+    folder.part(key, first, 1).write_bytes(b"x")
+    for look in ("iterdir", "glob", "rglob"):
+        plain = getattr(Path, look)
+        monkeypatch.setattr(Path, look, lambda path, *args, plain=plain: not_of(path, incoming) and plain(path, *args))
+    assert folder.begin_parts(key, PART) == first
+    assert folder.begin_parts(key, PART + 1) != first, "parts of another size go"
+    with pytest.raises(CooeeError):
+        folder.part(key, first, 1)
+    folder.delete(key)
+    monkeypatch.undo()
+    assert list(incoming.iterdir()) == []
 
 
 # --- going on ---------------------------------------------------------------------------------------------------------
@@ -211,7 +235,7 @@ async def test_what_was_left_behind_long_ago_is_swept_at_the_start(tmp_path: Pat
         await place.client.do(large.requests[0], CONTENT)
     now = clock.wall_ms() / 1000
     incoming = tmp_path / "media" / "incoming"
-    for path in incoming.iterdir():
+    for path in incoming.rglob("*"):
         os.utime(path, (now, now - (0 if path.name.startswith(kept) else STALE_S + 1)))
     assert Folder(tmp_path / "media", 0).prepare(now) == 1
     assert files(tmp_path) == [f"{kept}.partial"]

@@ -2,7 +2,7 @@
 
 ``ab/abcd…`` is an object; ``ab/abcd….stat`` beside it says what it is, and is written before it, so each has one.
 ``incoming/`` holds what is not whole yet: ``<key>.partial`` for an upload in one piece, and for one in parts a folder
-``<key>.<upload>`` with ``<number>.partial``. Those who copy the folder may leave out what ends with ``.partial``.
+``<key>.parts/<upload>`` with ``<number>.partial``. Those who copy the folder may leave out what ends with ``.partial``.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ class Folder:
         swept = 0
         for path in self.incoming.iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if path.lstat().st_mtime < now_s - STALE_S:
+                if _changed_at(path) < now_s - STALE_S:
                     _remove(path)
                     swept += 1
         return swept
@@ -96,8 +96,7 @@ class Folder:
         path.unlink(missing_ok=True)
         path.with_name(path.name + ".stat").unlink(missing_ok=True)
         _remove(self.partial(key))
-        for folder in self.incoming.glob(f"{key}.*-*"):
-            _remove(folder)
+        _remove(self._parts(key))
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -108,26 +107,25 @@ class Folder:
         a key takes its room once, however often it is asked for.
         """
         check_key(key)
-        for folder in self.incoming.glob(f"{key}.*-*"):
-            begun = folder.name.removeprefix(f"{key}.")
-            if begun.startswith(f"{part_size}-"):
-                return begun
+        parts = self._parts(key)
+        parts.mkdir(mode=0o700, exist_ok=True)
+        for folder in parts.iterdir():
+            if folder.name.startswith(f"{part_size}-"):
+                return folder.name
             _remove(folder)
         upload_id = f"{part_size}-{secrets.token_hex(16)}"
-        (self.incoming / f"{key}.{upload_id}").mkdir(mode=0o700)
+        (parts / upload_id).mkdir(mode=0o700)
         return upload_id
 
     def part(self, key: str, upload_id: str, number: int) -> Path:
         """Return where a part goes. ``not_found``: there is no such upload (any more)."""
-        folder = self.incoming / f"{key}.{upload_id}"
-        check_key(key)
-        if _UPLOAD.fullmatch(upload_id) is None or not folder.is_dir():
+        if not self._is_begun(key, upload_id):
             raise not_found("the upload")
-        return folder / f"{number}.partial"
+        return self._parts(key) / upload_id / f"{number}.partial"
 
     def join(self, key: str, upload_id: str, stat: BlobStat) -> None:
         """Make the parts the object. See `Blobs.complete_parts`."""
-        if _UPLOAD.fullmatch(upload_id) is None or not (self.incoming / f"{key}.{upload_id}").is_dir():
+        if not self._is_begun(key, upload_id):
             if self.find(key) == stat:
                 return
             raise not_found("the upload")
@@ -148,9 +146,16 @@ class Folder:
             raise
         except CooeeError:
             partial.unlink(missing_ok=True)
-            _remove(self.incoming / f"{key}.{upload_id}")
+            _remove(self._parts(key))
             raise
-        _remove(self.incoming / f"{key}.{upload_id}")
+        _remove(self._parts(key))
+
+    def _parts(self, key: str) -> Path:
+        check_key(key)
+        return self.incoming / f"{key}.parts"
+
+    def _is_begun(self, key: str, upload_id: str) -> bool:
+        return _UPLOAD.fullmatch(upload_id) is not None and (self._parts(key) / upload_id).is_dir()
 
 
 class _Stat(msgspec.Struct, frozen=True):
@@ -224,6 +229,12 @@ def load_secret(path: Path) -> bytes:
     partial.replace(path)
     _force(path.parent)
     return secret
+
+
+def _changed_at(path: Path) -> float:
+    """Return when something incoming changed last, in seconds; of parts when the last of them came."""
+    there = (path, *path.iterdir()) if path.is_dir() else (path,)
+    return max(each.lstat().st_mtime for each in there)
 
 
 def _force(path: Path) -> None:
