@@ -4,19 +4,31 @@ Whatever happens, a device reads nothing but what the other one encrypted for it
 message that is refused changes nothing. Whatever happened, a new session heals it.
 """
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cooee.crypto import ratchet
 from cooee.crypto.errors import CryptoError, Duplicate
 from cooee.crypto.ratchet import MAX_RECEIVER_CHAINS, MAX_SKIPPED
 from cooee.crypto.session import MAX_ARCHIVED, SessionRecord
-from cooee.crypto.suite import COOEE_V1, MessageKind
+from cooee.crypto.suite import COOEE_V1, MessageKind, Route
 from tests.fakes.pairwise import Device, make_pair
 
 sides = st.booleans()
 places = st.integers(0, 1 << 16)
+
+
+def place_of(sender: Device, receiver: Device, message: bytes) -> tuple[bytes, int]:
+    """Return (ratchet key, number), which stand for one message key."""
+    framing = COOEE_V1.framing
+    if framing.kind(message) is MessageKind.FIRST:
+        message = framing.decode_first(message).message
+    header = ratchet.parse(COOEE_V1, Route(sender.party, receiver.party), message).header
+    return bytes(header.ratchet_key), header.counter
 
 
 class Talk(RuleBasedStateMachine):
@@ -30,6 +42,10 @@ class Talk(RuleBasedStateMachine):
         self.read: dict[bool, set[bytes]] = {False: set(), True: set()}
         self.old: dict[bool, SessionRecord | None] = {False: None, True: None}
         self.restored = False
+        self.places: dict[bool, set[tuple[bytes, int]]] = {False: set(), True: set()}
+        """Of what was sent to that side: (ratchet key, number), which stand for one message key."""
+        self.careless = {False: False, True: False}
+        """To that side perhaps a message key is used twice: the sender's old record came back, and was not retired."""
         self.count = 0
 
     def ends(self, to: bool) -> tuple[Device, Device]:
@@ -55,6 +71,13 @@ class Talk(RuleBasedStateMachine):
             self.count += 1
             plaintext = b"%d from %d" % (self.count, to)
             self.heaps[to].append((sender.encrypt(receiver, plaintext), plaintext))
+            self.note_place(to, self.heaps[to][-1][0])
+
+    def note_place(self, to: bool, message: bytes) -> None:
+        """No message key serves twice, whatever comes late after a restore."""
+        place = place_of(*self.ends(to), message)
+        assert self.careless[to] or place not in self.places[to], "a message key is used twice"
+        self.places[to].add(place)
 
     @precondition(lambda self: any(self.heaps.values()))
     @rule(to=sides, place=places, last=st.booleans())
@@ -127,14 +150,19 @@ class Talk(RuleBasedStateMachine):
         if old is not None:
             receiver.records[sender.me.ref] = old.retired() if retire else old
             self.restored = True
+            self.careless[not to] |= not retire
 
     @rule(to=sides)
     def heal(self, to: bool) -> None:
         """Begin anew: the next message is read at once, and the answer to it."""
         sender, receiver = self.ends(to)
         sender.start(receiver)
-        assert receiver.decrypt(sender, sender.encrypt(receiver, b"anew")) == b"anew"
-        assert sender.decrypt(receiver, receiver.encrypt(sender, b"answer")) == b"answer"
+        message = sender.encrypt(receiver, b"anew")
+        self.note_place(to, message)
+        assert receiver.decrypt(sender, message) == b"anew"
+        answer = receiver.encrypt(sender, b"answer")
+        self.note_place(not to, answer)
+        assert sender.decrypt(receiver, answer) == b"answer"
         assert sender.records[receiver.me.ref].base_key() == receiver.records[sender.me.ref].base_key()
 
     @invariant()
@@ -186,3 +214,45 @@ def test_without_tampering_nothing_that_arrives_is_refused(talk: list[tuple[bool
         message = pair[not to].encrypt(pair[to], b"%d" % number)
         if arrives:
             assert pair[to].decrypt(pair[not to], message) == b"%d" % number
+
+
+steps = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=8)
+
+
+@given(steps, steps, st.lists(st.integers(0, 15), max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_after_a_restore_no_message_key_serves_twice(
+    before: list[tuple[bool, bool]], since: list[tuple[bool, bool]], late: list[int]
+) -> None:
+    """Alice loses what happened since her backup; what Bob sent comes late, and she goes on writing."""
+    alice, bob = make_pair()
+    used: set[tuple[bytes, int]] = set()
+    to_alice: list[bytes] = []
+
+    def write() -> None:
+        if not alice.records[bob.me.ref].can_encrypt():
+            alice.start(bob)
+        message = alice.encrypt(bob, b"a")
+        place = place_of(alice, bob, message)
+        assert place not in used
+        used.add(place)
+        with suppress(CryptoError):
+            bob.decrypt(alice, message)
+
+    def talk(turns: list[tuple[bool, bool]]) -> None:
+        for from_alice, arrives in turns:
+            if from_alice:
+                write()
+                continue
+            to_alice.append(bob.encrypt(alice, b"b"))
+            if arrives:
+                alice.decrypt(bob, to_alice[-1])
+
+    talk(before)
+    backup = alice.records[bob.me.ref]
+    talk(since)
+    alice.records[bob.me.ref] = backup.retired()
+    for number in late:
+        with suppress(CryptoError):
+            alice.decrypt(bob, to_alice[number % len(to_alice)] if to_alice else b"")
+        write()
