@@ -109,15 +109,20 @@ class MediaService:
         """Return where to get an object, or its thumbnail.
 
         Raises:
-            CooeeError: ``not_found``, also when it is there and the user may see no message that holds it.
+            CooeeError: ``not_found``, also when it is there and the user may see no message that holds it. His own
+                encrypted files he may fetch as soon as they are there: an archive for another device is in no message.
         """
         media = await self._media.find(key, user_id) if is_media_key(key) else None
-        if media is None or media.state is MediaState.PENDING:
+        if media is None or (media.state is MediaState.PENDING and not await self._is_own_archive(media, user_id)):
             raise not_found("the file")
         details = decode_details(media.details)
         link = await (self._thumbnail(media, details) if thumbnail else self._whole(media, details))
         self.counters.downloads += 1
         return link
+
+    async def _is_own_archive(self, media: MediaObject, user_id: str) -> bool:
+        own = media.encrypted and media.owner_id == user_id
+        return own and await self._blobs.stat(media.key) == stat_of(media)
 
     def _checked(self, wanted: RequestUpload) -> BlobStat:
         if not is_mime_type(wanted.content_type):

@@ -218,6 +218,16 @@ async def test_an_encrypted_file_goes_with_no_message_in_clear(house: MemoryHous
     assert await code_of(send(house, "alice", key, mimeType=OCTETS, content_type="document")) == "bad_frame"
 
 
+async def test_ones_own_encrypted_file_can_be_fetched_before_any_message_holds_it(house: MemoryHouse) -> None:
+    granted = await ask(house, content=PNG, encrypted=True)
+    assert await code_of(house.house.media.download("alice", granted.media_key)) == "not_found"  # it is not there yet
+    house.files.put(granted.media_key, PNG, OCTETS)
+    assert (await house.house.media.download("alice", granted.media_key)).size == len(PNG)
+    assert await code_of(house.house.media.download("bob", granted.media_key)) == "not_found"
+    in_clear = await upload(house)
+    assert await code_of(house.house.media.download("alice", in_clear)) == "not_found"  # nobody looked at it yet
+
+
 async def test_a_strangers_key_cannot_be_sent_and_is_not_told_from_none(house: MemoryHouse) -> None:
     key = await upload(house)
     await send(house, "alice", key)
