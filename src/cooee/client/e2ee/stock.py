@@ -27,7 +27,13 @@ MADE_AT_ONCE: Final = 25
 SECRETS_LIMIT: Final = 1_000
 """Secrets of one-time keys that are kept, of each kind; the oldest were given out and never used."""
 TAGS_LIMIT: Final = 2_000
-"""After so many uses of a last-resort key there is a new one early."""
+"""After so many uses of the current last-resort key there is a new one early; a former one serves twice as often."""
+KEPT_LIMIT: Final = 8
+"""Signed pre-keys, and last-resort keys, that are kept, the grace being over or not: two more than weekly ones need.
+
+So whoever uses up key after key makes neither keys nor tags grow without bound; what was under way to a key that is
+gone early heals through a new session.
+"""
 LOOK_AFTER_MS: Final = 6 * 3_600_000
 LOOK_AFTER_USES: Final = 20
 
@@ -45,12 +51,26 @@ def renew_signed(step: Step) -> None:
     signed = prekeys.make_signed_pre_key(SUITE, identity, device.next_id, step.random)
     last = prekeys.make_last_resort_key(SUITE, identity, device.next_kem_id, step.random)
     step.change_device(
-        signed=(SignedKey(signed.dump(), step.now), *device.signed),
-        last_resort=(SignedKey(last.dump(), step.now), *device.last_resort),
+        signed=(SignedKey(signed.dump(), step.now), *device.signed)[:KEPT_LIMIT],
+        last_resort=(SignedKey(last.dump(), step.now), *device.last_resort)[:KEPT_LIMIT],
         next_id=device.next_id + 1,
         next_kem_id=device.next_kem_id + 1,
         publish_signed=True,
     )
+    _forget_tags(step)
+
+
+def _forget_tags(step: Step) -> None:
+    """Drop the tags of last-resort keys that are gone."""
+    kept = {KemPreKey.load(one.dump).key_id for one in step.device.last_resort}
+    for tag in step.ids("tag"):
+        if int(tag.partition("/")[0]) not in kept:
+            step.drop("tag", tag)
+
+
+def _uses(step: Step, key_id: int) -> int:
+    prefix = f"{key_id}/"
+    return sum(tag.startswith(prefix) for tag in step.ids("tag"))
 
 
 def upkeep_due(step: Step) -> int:
@@ -71,10 +91,7 @@ def upkeep(step: Step) -> None:
     if len(signed) == len(device.signed) and len(last) == len(device.last_resort):
         return
     step.change_device(signed=signed, last_resort=last)
-    kept = {KemPreKey.load(one.dump).key_id for one in last}
-    for tag in step.ids("tag"):
-        if int(tag.partition("/")[0]) not in kept:
-            step.drop("tag", tag)
+    _forget_tags(step)
 
 
 def _in_grace(kept: tuple[SignedKey, ...], now: int) -> tuple[SignedKey, ...]:
@@ -193,14 +210,14 @@ class Secrets:
         return None if found is None else found.private
 
     def kem_key(self, key_id: int) -> KemPreKey | None:
-        """Return a KEM key, one-time or last-resort."""
+        """Return a KEM key, one-time or last-resort, but no former last-resort one that is used up."""
         found: KemPreKey | None = self._step.find("kem", str(key_id))
         if found is not None:
             return found
-        for kept in self._step.device.last_resort:
+        for place, kept in enumerate(self._step.device.last_resort):
             last = KemPreKey.load(kept.dump)
             if last.key_id == key_id:
-                return last
+                return None if place and _uses(self._step, key_id) >= 2 * TAGS_LIMIT else last
         return None
 
     def was_seen(self, tag: bytes) -> bool:
@@ -219,7 +236,8 @@ def used(step: Step, done: Decrypted) -> None:
         step.drop("kem", str(done.used_kem_key))
     if done.replay_tag is not None:
         step.put("tag", f"{done.last_resort_id}/{done.replay_tag.hex()}", b"\x01")
-        if step.count("tag") >= TAGS_LIMIT:
+        newest = KemPreKey.load(step.device.last_resort[0].dump).key_id
+        if done.last_resort_id == newest and _uses(step, newest) >= TAGS_LIMIT:
             renew_signed(step)
     if done.new_session:
         step.after(lambda: _count_use(step))

@@ -3,13 +3,18 @@
 import pytest
 
 from cooee.client.e2ee import stock
+from cooee.client.e2ee.draft import Draft
 from cooee.client.e2ee.results import Problem
-from cooee.crypto.prekeys import SignedPreKey
+from cooee.crypto.prekeys import KemPreKey, SignedPreKey
+from cooee.crypto.session import Decrypted, SessionRecord
 from cooee.protocol import keys
 from tests.fakes.e2ee_scene import on, quiet, run, talk, view
-from tests.fakes.e2ee_world import Faults, World
+from tests.fakes.e2ee_world import Box, Faults, World
+from tests.fakes.pairwise import make_pair
 
 DAY = 24 * 3_600_000
+ALICE, BOB = make_pair(talk=False)
+RECORD = SessionRecord(ALICE.party, BOB.party)
 
 
 def test_a_hundred_one_time_keys_of_each_kind_are_published() -> None:
@@ -75,6 +80,55 @@ def test_replay_tags_go_with_their_last_resort_key() -> None:
         world.server.now += 31 * DAY
         run(world)
     assert not [key for key in box.records if key[0] == "tag"]
+
+
+def uses(box: Box, key_id: int, count: int, name: str) -> None:
+    """Begin so many sessions with a last-resort key, as far as the stock is concerned."""
+
+    def fill(draft: Draft) -> None:
+        for number in range(count):
+            tag = f"{name} {number}".encode()
+            stock.used(draft.step, Decrypted(RECORD, b"", replay_tag=tag, last_resort_id=key_id))
+
+    on(box, fill)
+
+
+def last_resorts(box: Box) -> list[int]:
+    return [KemPreKey.load(one.dump).key_id for one in view(box).device.last_resort]
+
+
+def test_a_last_resort_key_that_is_used_up_makes_one_new_key_and_not_one_with_each_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stock, "TAGS_LIMIT", 5)
+    box = quiet(1).boxes[0]
+    [first] = last_resorts(box)
+    uses(box, first, 4, "a")
+    assert last_resorts(box) == [first]
+    uses(box, first, 1, "b")
+    second, _ = last_resorts(box)
+    uses(box, first, 4, "under way")
+    assert stock.Secrets(view(box)).kem_key(first) is not None
+    uses(box, first, 1, "the last")
+    assert last_resorts(box) == [second, first]
+    assert stock.Secrets(view(box)).kem_key(first) is None
+    assert stock.Secrets(view(box)).kem_key(second) is not None
+    uses(box, second, 1, "c")
+    assert last_resorts(box) == [second, first], "the uses of the former one do not count"
+
+
+def test_who_uses_up_key_after_key_makes_nothing_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock, "TAGS_LIMIT", 2)
+    box = quiet(1).boxes[0]
+    for number in range(20):
+        uses(box, last_resorts(box)[0], 2, str(number))
+    kept = last_resorts(box)
+    assert len(kept) == len(view(box).device.signed) == stock.KEPT_LIMIT
+    assert kept == sorted(kept, reverse=True)
+    tags = [ident for kind, ident in box.records if kind == "tag"]
+    assert {int(tag.partition("/")[0]) for tag in tags} == set(kept[1:])
+    assert len(tags) == 2 * (stock.KEPT_LIMIT - 1)
+    assert stock.KEPT_LIMIT * stock.SIGNED_FOR_MS > stock.GRACE_MS + 2 * stock.SIGNED_FOR_MS, "weekly ones stay whole"
 
 
 def test_secrets_that_were_never_used_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
