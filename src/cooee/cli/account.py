@@ -9,20 +9,23 @@ import msgspec
 
 from cooee.cli.accounts import account_record, tell_accounts
 from cooee.cli.choices import account_options
-from cooee.cli.errors import NOT_LOGGED_IN, CliError, sentence
+from cooee.cli.errors import NOT_LOGGED_IN, CliError, explained, sentence
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.keeping import dropped, held_token, keeper, keyring_choice, moved, place_in_words, place_of
+from cooee.cli.linking import PREPARE, Step
 from cooee.cli.names import USER
+from cooee.cli.performing import encryption_of, perform_as
 from cooee.cli.profile import Login, checked_url
 from cooee.cli.render import safe
 from cooee.cli.secret_input import password, password_stdin
+from cooee.cli.trouble import HOW_TO_LINK
 from cooee.cli.unlocking import forget_key
 from cooee.cli.vault import VaultFailed
 from cooee.client import log_in as sdk_log_in
 from cooee.client import register as sdk_register
 from cooee.client.account import StoreLock, load_account, make_folder, save_account
 from cooee.client.api import Api
-from cooee.client.errors import ConnectionFailed, NotLoggedIn
+from cooee.client.errors import ConnectionFailed, CooeeClientError, NotLoggedIn
 from cooee.client.login import Keep
 from cooee.client.model import Account
 from cooee.domain.errors import ErrorCode
@@ -87,6 +90,7 @@ def register(
         account_record("registered", profile, account),
         f"Registered {user_id} at {account.url} and logged in.",
     )
+    _prepare(invocation, profile, account)
     _hint(invocation, profile)
 
 
@@ -125,6 +129,9 @@ def login(
     if held is not None and held.device_id != account.device_id:
         dropped(invocation, held)
     invocation.tell(account_record("logged_in", profile, account), f"Logged in as {user_id} at {account.url}.")
+    if _prepare(invocation, profile, account) == "unlinked":
+        invocation.note(HOW_TO_LINK)
+        return
     _hint(invocation, profile)
 
 
@@ -254,6 +261,19 @@ async def _valid(url: str, token: str) -> bool:
     except NotLoggedIn:
         return False
     return True
+
+
+def _prepare(invocation: Invocation, profile: str, account: Account) -> str:
+    """Publish the keys of the device; return how it stands. What cannot be done now is done later."""
+    store = invocation.profiles.store(profile)
+    chosen = Login(profile, account.url, account.user_id, account.device_id, account.token, store)
+    if encryption_of(chosen) == "off":
+        return "off"
+    try:
+        return perform_as(invocation, chosen, PREPARE, Step()).standing
+    except (CooeeClientError, CliError) as problem:
+        invocation.note(f"The keys of this device are not published yet: {explained(problem).message}")
+        return "preparing"
 
 
 def _hint(invocation: Invocation, profile: str) -> None:

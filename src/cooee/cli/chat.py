@@ -8,7 +8,8 @@ from cooee.cli.choices import account_options
 from cooee.cli.errors import CliError, usage
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.names import CHATS
-from cooee.cli.profile import Login
+from cooee.cli.performing import client_of
+from cooee.client import Client
 
 
 @click.command()
@@ -30,11 +31,12 @@ def chat(invocation: Invocation, conversation: str | None, theme: str | None) ->
         raise usage("`cooee chat` is for people; `cooee listen --json` and `cooee send` are for programs.")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise usage("`cooee chat` needs a terminal; `cooee listen` and `cooee send` work with pipes.")
-    invocation.run(_chat(invocation.login(), conversation, theme), bar=False)
+    client = client_of(invocation, invocation.login())
+    invocation.run(_chat(client, conversation, theme), bar=False)
 
 
-async def _chat(login: Login, conversation: str | None, theme: str | None) -> None:
+async def _chat(client: Client, conversation: str | None, theme: str | None) -> None:
     from cooee.cli.tui.run import run  # noqa: PLC0415  # Textual takes a while to import
 
-    if not await run(login, conversation, theme):
+    if not await run(client, conversation, theme):
         raise CliError("The screen ended by a defect; please report what stands above.", code="defect")

@@ -1,25 +1,23 @@
-"""``cooee conversations``, ``history``, ``read``, ``receipts`` and ``delete``."""
+"""``cooee conversations``, ``history``, ``search``, ``read`` and ``receipts``."""
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import NamedTuple
 
 import click
 import msgspec
 
 from cooee.cli import records
+from cooee.cli.amending import MODE, OVERVIEW, Held, ModeWish, Nothing
 from cooee.cli.choices import account_options
-from cooee.cli.errors import CliError
 from cooee.cli.invocation import Invocation, pass_invocation
-from cooee.cli.names import CONVERSATION
-from cooee.cli.profile import Login
-from cooee.cli.render import Naming, chat_name, clock, message_line, safe, table
-from cooee.cli.statuses import status_of, ticked_through
-from cooee.cli.targets import find_by_api, find_conversation, group_titles, moment
-from cooee.client import Api, Client, ConnectionFailed, Message, ServerError, StoreLocked
+from cooee.cli.names import CHATS, CONVERSATION
+from cooee.cli.performing import encryption_of, perform
+from cooee.cli.reading import HISTORY, READ, SEARCH, HistoryWish, ReadWish, SearchWish
+from cooee.cli.render import PLAIN, Naming, chat_name, clock, message_line, placeholder, safe, span_text, table
+from cooee.cli.statuses import status_of
+from cooee.cli.targets import find_by_api, moment
+from cooee.client import Api
 from cooee.client.model import message_of
-from cooee.domain.receipt import Watermark
+from cooee.domain.message import CONTENT_ENCRYPTED
 from cooee.protocol import frames, http
 
 _FOREVER = -1
@@ -29,7 +27,7 @@ _FOREVER = -1
 @account_options
 @click.pass_context
 def conversations(context: click.Context) -> None:
-    """List, mute, pin and archive conversations. Without a command: list them.
+    """List, mute, pin and archive conversations; how they are encrypted. Without a command: list them.
 
     CONVERSATION is a user, a group's title, or an id (dm:…, group:…).
     """
@@ -49,16 +47,20 @@ def list_conversations(invocation: Invocation, everything: bool = False) -> None
         return me, [found async for found in api.conversations() if everything or not (found.archived or found.left)]
 
     me, found = invocation.call(listing)
+    encrypts = encryption_of(invocation.login()) == "on"
+    held: dict[str, Held] = perform(invocation, OVERVIEW, Nothing()) if encrypts and found else {}
     for conversation in found:
-        invocation.tell(records.record("conversation", conversation))
+        known = held.get(conversation.conversation_id)
+        more = {"encrypted": not (known and known.plain), "timer": known.timer if known else 0} if encrypts else {}
+        invocation.tell(records.record("conversation", conversation, **more))
     now = invocation.now
     rows = [
         (
             chat_name(conversation.conversation_id, me, conversation.title),
             str(conversation.unread) if conversation.unread else "",
             clock(conversation.last_activity, now) if conversation.last_activity else "",
-            _flags(conversation),
-            _last(conversation),
+            _flags(conversation, held.get(conversation.conversation_id)),
+            _last(conversation, held.get(conversation.conversation_id)),
         )
         for conversation in found
     ]
@@ -102,13 +104,35 @@ def archive(invocation: Invocation, conversation: str, off: bool) -> None:
     _tell_changed(invocation, changed, "out of the archive" if off else "archived")
 
 
-class Shown(NamedTuple):
-    """A page of history and what its own messages' ticks follow from."""
+@conversations.command()
+@CONVERSATION
+@account_options
+@pass_invocation
+def plain(invocation: Invocation, conversation: str) -> None:
+    """Write to a conversation in the clear from now on; all members see that it is not encrypted.
 
-    naming: Naming
-    messages: Sequence[Message]
-    complete: bool
-    ticked: Watermark
+    For bots and scripts, which read nothing else. In a group, admins may do it. What was written before stays as it is.
+    """
+    _tell_mode(invocation, conversation, plain=True)
+
+
+@conversations.command()
+@CONVERSATION
+@account_options
+@pass_invocation
+def encrypted(invocation: Invocation, conversation: str) -> None:
+    """Write to a conversation end-to-end encrypted again, as is usual."""
+    _tell_mode(invocation, conversation, plain=False)
+
+
+def _tell_mode(invocation: Invocation, conversation: str, *, plain: bool) -> None:
+    now = perform(invocation, MODE, ModeWish(conversation, plain))
+    name = chat_name(now.conversation_id, now.me, now.title)
+    told = f"{PLAIN} from now on; all members see that" if plain else "end-to-end encrypted from now on"
+    invocation.tell(
+        {"type": "encryption", "conversationId": now.conversation_id, "encrypted": not plain, "changed": now.changed},
+        f"{name}: {told}." if now.changed else f"{name}: {told.partition(' from')[0]} already.",
+    )
 
 
 @click.command()
@@ -120,61 +144,49 @@ class Shown(NamedTuple):
 def history(invocation: Invocation, conversation: str, limit: int, before: int | None) -> None:
     """Show the newest messages of a CONVERSATION, with the ticks of your own.
 
-    The number in front names a message in --before, --reply-to, `cooee receipts` and `cooee delete`.
+    The number in front names a message in --before, --reply-to, `cooee receipts`, `react`, `edit`
+    and `delete`.
     Example: cooee history bob --limit 10
     """
-    chosen = invocation.login()
-    shown = invocation.run(_history(chosen, conversation, limit, before))
+    shown = perform(invocation, HISTORY, HistoryWish(conversation, limit, before))
+    encrypts = encryption_of(invocation.login()) == "on"
+    naming = Naming(shown.me, {shown.conversation_id: shown.title}, encrypts)
     look, now = invocation.look, invocation.now
     wide = len(str(shown.messages[-1].sequence_number)) if shown.messages else 1
     for message in shown.messages:
-        status = status_of(message, shown.naming.me, shown.ticked)
-        line = message_line(look, message, shown.naming, now, status=status)
+        status = status_of(message, shown.me, shown.ticked)
+        line = message_line(look, message, naming, now, status=status)
         number = look.dim(f"{message.sequence_number:>{wide}}")
-        invocation.tell(records.message(message, shown.naming.me, status), f"{number} {line}")
+        invocation.tell(records.message(message, shown.me, status), f"{number} {line}")
     if not shown.messages:
         invocation.note("There is nothing.")
     elif not shown.complete:
         invocation.note(f"Older ones: cooee history {conversation} --before {shown.messages[0].sequence_number}")
+    if shown.plain and encrypts:
+        invocation.note(f"This conversation is {PLAIN}; `cooee conversations encrypted {conversation}` changes that.")
+    if shown.timer:
+        invocation.note(f"What is written here disappears {span_text(shown.timer)} after it is read.")
 
 
-async def _history(chosen: Login, text: str, limit: int, before: int | None) -> Shown:
-    try:
-        async with Client(chosen.url, store=chosen.store, token=chosen.token, live=False) as client:
-            return await _held_history(client, text, limit, before)
-    except StoreLocked:  # `cooee listen` runs; the server tells as well
-        async with Api(chosen.url, chosen.token) as api:
-            return await _server_history(api, chosen, text, limit, before)
+@click.command()
+@click.argument("text")
+@click.option("--in", "conversation", metavar="CONVERSATION", shell_complete=CHATS, help="Only in this conversation.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many messages.")
+@account_options
+@pass_invocation
+def search(invocation: Invocation, text: str, conversation: str | None, limit: int) -> None:
+    """Search the messages on this machine for TEXT, newest first. The server cannot: it reads none of them.
 
-
-async def _held_history(client: Client, text: str, limit: int, before: int | None) -> Shown:
-    me = client.me.user_id
-
-    async def titles() -> dict[str, str]:
-        with suppress(ConnectionFailed):
-            return await group_titles(client.api)
-        return {view.conversation_id: view.title for view in await client.conversations()}
-
-    conversation_id = await find_conversation(text, me, titles)
-    head = None
-    with suppress(ConnectionFailed, ServerError):
-        head = await client.api.conversation(conversation_id)
-    newest = head.last_sequence_number + 1 if head is not None and before is None else before
-    page = await client.history(conversation_id, before=newest, limit=limit)
-    if head is not None:
-        ticked = await ticked_through(client.api, head, me)
-        return Shown(Naming(me, {conversation_id: head.title}), page.messages, page.complete, ticked)
-    view = await client.conversation(conversation_id)
-    ticked = Watermark(view.delivered_through, view.read_through) if view else Watermark()
-    return Shown(Naming(me, {conversation_id: view.title if view else ""}), page.messages, page.complete, ticked)
-
-
-async def _server_history(api: Api, chosen: Login, text: str, limit: int, before: int | None) -> Shown:
-    conversation_id, me = await find_by_api(api, text, chosen.user_id)
-    page = await api.history(conversation_id, before=before, limit=limit)
-    found = [message_of(msgspec.json.decode(raw, type=frames.MessageFrame)) for raw in page.messages]
-    head = await api.conversation(conversation_id)
-    return Shown(Naming(me, {conversation_id: head.title}), found, page.complete, await ticked_through(api, head, me))
+    Example: cooee search "the key" --in Choir
+    """
+    found = perform(invocation, SEARCH, SearchWish(text, conversation, limit))
+    encrypts = encryption_of(invocation.login()) == "on"
+    naming, look, now = Naming(found.me, found.titles, encrypts), invocation.look, invocation.now
+    for message in found.messages:
+        number = look.dim(f"{message.sequence_number:>5}")
+        invocation.tell(records.message(message, found.me), f"{number} {message_line(look, message, naming, now)}")
+    if not found.messages:
+        invocation.note("Nothing on this machine holds that.")
 
 
 @click.command()
@@ -184,36 +196,11 @@ async def _server_history(api: Api, chosen: Login, text: str, limit: int, before
 @pass_invocation
 def read(invocation: Invocation, conversation: str, through: int | None) -> None:
     """Mark a CONVERSATION as read."""
-    chosen = invocation.login()
-
-    async def reading() -> tuple[str, int]:
-        async with Client(chosen.url, store=chosen.store, token=chosen.token) as client:
-            conversation_id, _ = await find_by_api(client.api, conversation, client.me.user_id)
-            head = (await client.api.conversation(conversation_id)).last_sequence_number
-            number = min(through or head, head)
-            await client.online(_ONLINE_S)
-            await client.mark_read(conversation_id, number)
-            await _until_known(client.api, conversation_id, number)
-            return conversation_id, number
-
-    conversation_id, number = invocation.run(reading())
+    place = perform(invocation, READ, ReadWish(conversation, through))
     invocation.tell(
-        {"type": "read", "conversationId": conversation_id, "sequenceNumber": number}, f"Read up to {number}."
+        {"type": "read", "conversationId": place.conversation_id, "sequenceNumber": place.sequence_number},
+        f"Read up to {place.sequence_number}.",
     )
-
-
-async def _until_known(api: Api, conversation_id: str, number: int) -> None:
-    """Wait until the server says that it knows of the reading, so that the next command sees it."""
-    try:
-        async with asyncio.timeout(_ONLINE_S):
-            while (await api.conversation(conversation_id)).read_sequence_number < number:  # noqa: ASYNC110  # by HTTP
-                await asyncio.sleep(_ASK_AGAIN_S)
-    except TimeoutError:
-        raise CliError("The server does not confirm that; it is kept here and told when `cooee listen` runs.") from None
-
-
-_ONLINE_S = 30.0
-_ASK_AGAIN_S = 0.05
 
 
 @click.command()
@@ -240,26 +227,6 @@ def receipts(invocation: Invocation, conversation: str, number: int) -> None:
     invocation.say(*table(invocation.look, ("USER", "STATUS"), rows))
 
 
-@click.command()
-@CONVERSATION
-@click.argument("number", type=click.IntRange(min=1))
-@account_options
-@pass_invocation
-def delete(invocation: Invocation, conversation: str, number: int) -> None:
-    """Delete the message NUMBER for everyone: your own, or any as an admin of the group."""
-
-    async def deleting(api: Api) -> str:
-        conversation_id, _ = await find_by_api(api, conversation, invocation.login().user_id)
-        await api.delete_message(conversation_id, number)
-        return conversation_id
-
-    conversation_id = invocation.call(deleting)
-    invocation.tell(
-        {"type": "deleted", "conversationId": conversation_id, "sequenceNumber": number, "by": None},
-        f"Message {number} is deleted for everyone.",
-    )
-
-
 def _set(invocation: Invocation, text: str, changes: http.PatchConversation) -> http.Conversation:
     async def setting(api: Api) -> http.Conversation:
         conversation_id, _ = await find_by_api(api, text, invocation.login().user_id)
@@ -273,19 +240,23 @@ def _tell_changed(invocation: Invocation, changed: http.Conversation, text: str)
     invocation.tell(records.record("conversation", changed), f"{name} is {text}.")
 
 
-def _flags(conversation: http.Conversation) -> str:
+def _flags(conversation: http.Conversation, held: Held | None) -> str:
     flags = {
         "pinned": conversation.pinned,
         "muted": conversation.muted_until != 0,
         "archived": conversation.archived,
         "left": conversation.left,
+        PLAIN: held is not None and held.plain,
     }
-    return " ".join(name for name, on in flags.items() if on)
+    shown = [name for name, on in flags.items() if on]
+    return " ".join([*shown, *([f"disappears after {span_text(held.timer)}"] if held and held.timer else [])])
 
 
-def _last(conversation: http.Conversation) -> str:
+def _last(conversation: http.Conversation, held: Held | None) -> str:
     if conversation.last_message is None:
         return ""
     message = message_of(msgspec.json.decode(conversation.last_message, type=frames.MessageFrame))
-    text = safe(message.text) or f"[{message.event or message.content_type}]"
+    if message.content_type == CONTENT_ENCRYPTED and held is not None and held.last is not None:
+        message = held.last
+    text = safe(message.text) or f"[{message.event or placeholder(message) or message.content_type}]"
     return text if len(text) <= 40 else text[:39] + "…"

@@ -14,17 +14,15 @@ from cooee.cli.errors import CliError, usage
 from cooee.cli.files import saved_name, shortened, size_text
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.names import CONVERSATION
+from cooee.cli.performing import Worker, worker_of
+from cooee.cli.reading import FILE, PAGE, FileWish, PageWish
 from cooee.cli.render import safe
+from cooee.cli.sameness import Same, hashed, same_as
 from cooee.cli.send_files import file_bar
 from cooee.cli.targets import find_by_api
-from cooee.client import Api, Message
-from cooee.client.downloading import Download
-from cooee.client.model import message_of
-from cooee.protocol import frames
-from cooee.protocol.media import MediaLink
-
-_PAGE = 200
-_decode = msgspec.json.Decoder(frames.MessageFrame).decode
+from cooee.client import Api, Media, Message
+from cooee.client.downloading import Download, Lock, write_file
+from cooee.domain import base64url
 
 
 class Place(NamedTuple):
@@ -39,7 +37,8 @@ class Saved(NamedTuple):
     """A file that is here; ``fetched`` False: it was before."""
 
     path: Path
-    link: MediaLink
+    media_key: str
+    size: int
     fetched: bool
 
 
@@ -54,7 +53,7 @@ class Saved(NamedTuple):
     default=".",
     help="The folder to save into, or the file to write  [default: this folder]",
 )
-@click.option("--thumbnail", is_flag=True, help="The small picture that the server made, instead of the file.")
+@click.option("--thumbnail", is_flag=True, help="The small picture that came with it, instead of the file.")
 @click.option("--force", is_flag=True, help="Replace what is there.")
 @account_options
 @pass_invocation
@@ -82,19 +81,24 @@ def download(
     if everything and not output.is_dir():
         raise usage(f"--all needs a folder; there is none called {output}.")
     place = Place(output, force, thumbnail)
-    invocation.call(lambda api: _download(invocation, api, conversation, number, place, everything=everything))
+    chosen = invocation.login()
+    opening = worker_of(invocation, chosen)
+
+    async def downloading() -> None:
+        async with Api(chosen.url, chosen.token) as api, opening() as worker:
+            conversation_id, _ = await find_by_api(api, conversation, chosen.user_id)
+            if everything:
+                await _all(invocation, api, worker, conversation_id, place)
+                return
+            message = await worker.do(FILE, FileWish(conversation_id, number))
+            await _save(invocation, api, message, place, set())
+
+    invocation.run(downloading())
 
 
-async def _download(
-    invocation: Invocation, api: Api, text: str, number: int | None, place: Place, *, everything: bool
-) -> None:
-    conversation_id, _ = await find_by_api(api, text, invocation.login().user_id)
-    if not everything:
-        message = await (_newest(api, conversation_id) if number is None else _at(api, conversation_id, number))
-        await _save(invocation, api, message, place, set())
-        return
+async def _all(invocation: Invocation, api: Api, worker: Worker, conversation_id: str, place: Place) -> None:
     taken: set[Path] = set()
-    async for message in _files(api, conversation_id):
+    async for message in _files(worker, conversation_id):
         await _save(invocation, api, message, place, taken)
     if not taken:
         invocation.note("There are no files in this conversation.")
@@ -107,12 +111,12 @@ async def _save(invocation: Invocation, api: Api, message: Message, place: Place
         "type": "downloaded",
         "conversationId": message.conversation_id,
         "sequenceNumber": message.sequence_number,
-        "mediaKey": saved.link.media_key,
+        "mediaKey": saved.media_key,
         "file": str(saved.path),
-        "bytes": saved.link.size,
+        "bytes": saved.size,
         "fetched": saved.fetched,
     }
-    done = f"saved, {size_text(saved.link.size)}" if saved.fetched else "is there already"
+    done = f"saved, {size_text(saved.size)}" if saved.fetched else "is there already"
     invocation.tell(record, f"{message.sequence_number}  {safe(str(saved.path))}: {done}.")
 
 
@@ -125,78 +129,76 @@ async def save_file(invocation: Invocation, api: Api, message: Message, place: P
     """
     media = message.media
     assert media is not None  # noqa: S101  # the caller looked
+    if media.encrypted and place.thumbnail:
+        return await _save_picture(message, media, place, taken)
     link = await api.media(media.media_key, thumbnail=place.thumbnail)
+    lock = Lock(media.key, media.digest, media.size) if media.encrypted else None
     target, there = place.path, False
     if target.is_dir():
         what = (
             media if not place.thumbnail else msgspec.structs.replace(media, filename=None, mime_type=link.content_type)
         )
         name = saved_name(what, f"{message.content_type}-{message.sequence_number}")
-        target, there = _free(target, name, link.sha256, taken, force=place.force)
+        same = same_as(api, link, media if lock is not None else None)
+        target, there = await _free(target, name, same, taken, force=place.force)
     if not there:
         with file_bar(invocation, "Downloading", target.name) as progress:
-            fetching = Download(api, media.media_key, thumbnail=place.thumbnail, progress=progress)
+            fetching = Download(api, media.media_key, thumbnail=place.thumbnail, progress=progress, lock=lock)
             try:
                 await fetching.to(target, force=place.force)
             except FileExistsError:
                 raise CliError(f"{target} is there already; --force replaces it.") from None
     taken.add(target)
-    return Saved(target, link, fetched=not there)
+    size = media.size if media.encrypted else link.size
+    return Saved(target, media.media_key, size, fetched=not there)
 
 
-def _free(folder: Path, name: str, sha256: str, taken: set[Path], *, force: bool) -> tuple[Path, bool]:
+async def _save_picture(message: Message, media: Media, place: Place, taken: set[Path]) -> Saved:
+    """Save the small picture that came in an encrypted message."""
+    if not media.picture:
+        raise CliError(f"The file of message {message.sequence_number} came without a small picture.", code="not_found")
+    content = base64url.decode(media.picture)
+    target = place.path
+    if target.is_dir():
+        what = msgspec.structs.replace(media, filename=None, mime_type="image/jpeg")
+        name = saved_name(what, f"{message.content_type}-{message.sequence_number}")
+        digest = hashlib.sha256(content).hexdigest()
+
+        async def same(path: Path) -> bool:
+            return hashed(path) == digest
+
+        target, there = await _free(target, name, same, taken, force=place.force)
+        if there:
+            return Saved(target, media.media_key, len(content), fetched=False)
+    try:
+        write_file(target, content, force=place.force)
+    except FileExistsError:
+        raise CliError(f"{target} is there already; --force replaces it.") from None
+    taken.add(target)
+    return Saved(target, media.media_key, len(content), fetched=True)
+
+
+async def _free(folder: Path, name: str, same: Same, taken: set[Path], *, force: bool) -> tuple[Path, bool]:
     """Return where a file goes in ``folder``, and whether it is there already."""
     for at in range(1, 10_000):
         path = folder / (name if at == 1 else shortened(name, f" ({at})"))
         if path in taken:
             continue
-        if force or not os.path.lexists(path):
+        if force or not os.path.lexists(path):  # noqa: ASYNC240  # a look at a name
             return path, False
-        if path.is_file() and not path.is_symlink() and _hash(path) == sha256:
+        if path.is_file() and not path.is_symlink() and await same(path):
             return path, True
     raise CliError(f"{folder} is full of files called {safe(name)}.")
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# --- which
-
-
-async def _at(api: Api, conversation_id: str, number: int) -> Message:
-    page = await api.history(conversation_id, after=number - 1, limit=1)
-    found = [message_of(_decode(raw)) for raw in page.messages]
-    if not found or found[0].sequence_number != number:
-        raise CliError(f"There is no message {number} in this conversation.", code="not_found")
-    if found[0].media is None:
-        raise CliError(f"Message {number} holds no file; `cooee history` shows which do.", code="not_found")
-    return found[0]
-
-
-async def _newest(api: Api, conversation_id: str) -> Message:
-    before: int | None = None
-    while True:
-        page = await api.history(conversation_id, before=before, limit=_PAGE)
-        for raw in reversed(page.messages):
-            message = message_of(_decode(raw))
-            if message.media is not None:
-                return message
-        if page.complete or page.covered_from <= 1 or page.covered_from == before:
-            raise CliError("There are no files in this conversation.", code="not_found")
-        before = page.covered_from
-
-
-async def _files(api: Api, conversation_id: str) -> AsyncIterator[Message]:
+async def _files(worker: Worker, conversation_id: str) -> AsyncIterator[Message]:
     """Yield the messages with files, oldest first."""
     after = 0
     while True:
-        page = await api.history(conversation_id, after=after, limit=_PAGE)
-        for raw in page.messages:
-            message = message_of(_decode(raw))
+        page = await worker.do(PAGE, PageWish(conversation_id, after))
+        for message in page.messages:
             if message.media is not None:
                 yield message
-        if page.complete or page.covered_through <= after:
+        if page.complete or page.through <= after:
             return
-        after = page.covered_through
+        after = page.through

@@ -7,32 +7,30 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import click
-import msgspec
 
 from cooee.cli.choices import account_options
 from cooee.cli.download import Place, save_file
-from cooee.cli.errors import usage
+from cooee.cli.errors import CliError, usage
 from cooee.cli.export_forms import Entry, Form, Head, JsonLines, PlainText
 from cooee.cli.export_html import Html
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.names import CONVERSATION
+from cooee.cli.performing import Worker, worker_of
+from cooee.cli.reading import PAGE, Page, PageWish
 from cooee.cli.render import Look
 from cooee.cli.statuses import status_of, ticked_through
 from cooee.cli.targets import find_by_api
 from cooee.cli.whole_file import check_target, whole_file
 from cooee.client import Api, Message, ServerError
-from cooee.client.model import message_of
 from cooee.domain.errors import ErrorCode
-from cooee.protocol import frames, http
+from cooee.protocol import http
 
 _FORMS: dict[str, Callable[[Look], Form]] = {"jsonl": JsonLines, "text": PlainText, "html": Html}
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".html": "html", ".htm": "html"}
-_PAGE = 200
 _PATIENCE_S = 60.0
-_decode = msgspec.json.Decoder(frames.MessageFrame).decode
 
 T = TypeVar("T")
 Sink = Callable[[str], None]
@@ -75,10 +73,7 @@ def export(invocation: Invocation, conversation: str, form: str | None, output: 
         if files:
             raise usage("--files goes with -o FILE: the folder gets its name.")
         writer = _FORMS[form](invocation.look)
-        invocation.call(
-            lambda api: _export(invocation, api, conversation, writer, _to_standard_output, None),
-            bar=not sys.stdout.isatty(),
-        )
+        _run(invocation, conversation, Target(writer, _to_standard_output, None), bar=not sys.stdout.isatty())
         return
     check_target(output, force=force)
     writer = _FORMS[form](Look())
@@ -90,7 +85,7 @@ def export(invocation: Invocation, conversation: str, form: str | None, output: 
         def write(text: str) -> None:
             file.write(text.encode("utf-8", "backslashreplace"))
 
-        count = invocation.call(lambda api: _export(invocation, api, conversation, writer, write, folder))
+        count = _run(invocation, conversation, Target(writer, write, folder))
     size = output.stat().st_size
     plural = "" if count == 1 else "s"
     invocation.tell(
@@ -103,8 +98,27 @@ def _to_standard_output(text: str) -> None:
     sys.stdout.flush()
 
 
-async def _export(invocation: Invocation, api: Api, text: str, form: Form, write: Sink, folder: Path | None) -> int:
-    """Write a conversation, and its files into ``folder``; return of how many messages."""
+class Target(NamedTuple):
+    """In which form an export is written, where to, and where the files go (None: nowhere)."""
+
+    form: Form
+    write: Sink
+    folder: Path | None
+
+
+def _run(invocation: Invocation, conversation: str, target: Target, *, bar: bool = True) -> int:
+    """Write a conversation; return of how many messages."""
+    chosen = invocation.login()
+    opening = worker_of(invocation, chosen)
+
+    async def exporting() -> int:
+        async with Api(chosen.url, chosen.token) as api, opening() as worker:
+            return await _export(invocation, api, worker, conversation, target)
+
+    return invocation.run(exporting(), bar=bar)
+
+
+async def _export(invocation: Invocation, api: Api, worker: Worker, text: str, target: Target) -> int:
     conversation_id, me = await find_by_api(api, text, invocation.login().user_id)
     conversation = await _patiently(partial(api.conversation, conversation_id))
     ticked = await ticked_through(api, conversation, me)
@@ -114,17 +128,17 @@ async def _export(invocation: Invocation, api: Api, text: str, form: Form, write
     taken: set[Path] = set()
     count = 0
     first, last = conversation.first_sequence_number, conversation.last_sequence_number
+    form, write, folder = target
     write(form.begin(_head(invocation, conversation, me)))
-    async for page in _pages(api, conversation_id):
-        for raw in page.messages:
-            message = message_of(_decode(raw))
+    async for page in _pages(worker, conversation_id):
+        for message in page.messages:
             numbers[message.message_id] = message.sequence_number
             name = await names.of(message.sender_id)
             answers = numbers.get(message.reply_to) if message.reply_to else None
             file = await _saved(invocation, api, message, folder, taken) if folder is not None else ""
             write(form.entry(Entry(message, name, status_of(message, me, ticked), answers, file)))
             count += 1
-        invocation.progress("Exporting", page.covered_through - first + 1, last - first + 1)
+        invocation.progress("Exporting", page.through - first + 1, last - first + 1)
     write(form.end(count))
     return count
 
@@ -148,15 +162,16 @@ def _head(invocation: Invocation, conversation: http.Conversation, me: str) -> H
     return Head(conversation.conversation_id, conversation.kind, conversation.title, me, invocation.login().url, now)
 
 
-async def _pages(api: Api, conversation_id: str) -> AsyncIterator[frames.Messages]:
+async def _pages(worker: Worker, conversation_id: str) -> AsyncIterator[Page]:
     """Yield the whole history, oldest first; what comes meanwhile too."""
     after = 0
     while True:
-        page = await _patiently(partial(api.history, conversation_id, after=after, limit=_PAGE))
+        wish = PageWish(conversation_id, after)
+        page = await _patiently(partial(worker.do, PAGE, wish))
         yield page
-        if page.complete or page.covered_through <= after:
+        if page.complete or page.through <= after:
             return
-        after = page.covered_through
+        after = page.through
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
@@ -164,8 +179,9 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await ask()
-        except ServerError as refusal:
-            wait = (refusal.retry_after_ms or 0) / 1000
+        except (ServerError, CliError) as refusal:
+            after_ms = refusal.retry_after_ms if isinstance(refusal, ServerError) else refusal.extra.get("retryAfterMs")
+            wait = (after_ms or 0) / 1000
             if refusal.code != ErrorCode.RATE_LIMITED or wait > _PATIENCE_S:
                 raise
             await asyncio.sleep(wait)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from cooee.cli import records
-from cooee.cli.render import Look, body, safe, system_text, tick
+from cooee.cli.render import Look, body, happened, reactions_text, safe, tick
 from cooee.client.model import Message
 
 VERSION = 1
@@ -140,11 +140,13 @@ class PlainText:
 
     def _told(self, entry: Entry, indent: str) -> str:
         message = entry.message
-        if message.event:
-            return f"— {system_text(message)}"
+        if happened(message):
+            return f"— {happened(message)}"
         answers = f" [to {entry.answers}]" if entry.answers else ""
         ticks = f"  {tick(self._look, entry.status)}" if entry.status else ""
-        return f"{entry.who}{answers}: {body(self._look, message, indent)}{ticks}"
+        edited = " (edited)" if message.edited else ""
+        said = f" [{reactions_text(message)}]" if message.reactions else ""
+        return f"{entry.who}{answers}: {body(self._look, message, indent)}{edited}{said}{ticks}"
 
     def end(self, count: int) -> str:
         """Return how many there were."""

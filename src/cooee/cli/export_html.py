@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from cooee.cli.export_forms import Entry, Head, day_of, local
 from cooee.cli.files import file_text
-from cooee.cli.render import Look, safe, system_text
+from cooee.cli.render import Look, happened, placeholder, reactions_text, safe
 from cooee.client import Media
 
 _STYLE = """
@@ -81,8 +81,8 @@ class Html:
         head = "" if day == self._day else f"<h2>{escaped(day)}</h2>\n"
         self._day = day
         number = message.sequence_number
-        if message.event:
-            told = f'<p class="event" id="m{number}">{escaped(system_text(message))}</p>\n'
+        if happened(message):
+            told = f'<p class="event" id="m{number}">{escaped(happened(message))}</p>\n'
         else:
             own = ' class="own"' if message.sender_id == self._me else ""
             told = f'<article{own} id="m{number}">{_head(entry)}{_text(entry)}{_foot(entry)}</article>\n'
@@ -116,6 +116,8 @@ def _text(entry: Entry) -> str:
     message = entry.message
     if message.deleted:
         return '<p class="gone">this message was deleted</p>'
+    if placeholder(message):
+        return f'<p class="gone">{escaped(placeholder(message))}</p>'
     if message.media is not None:
         return _file(entry, message.media)
     kind = "" if message.content_type == "text" else f'<span class="kind">[{escaped(message.content_type)}]</span> '
@@ -134,5 +136,7 @@ def _file(entry: Entry, media: Media) -> str:
 
 def _foot(entry: Entry) -> str:
     number = entry.message.sequence_number
+    edited = " · edited" if entry.message.edited else ""
+    said = f" · {escaped(reactions_text(entry.message))}" if entry.message.reactions else ""
     ticks = f' <span class="{entry.status}">{_TICKS[entry.status]} {entry.status}</span>' if entry.status else ""
-    return f'<div class="foot">{number}{ticks}</div>'
+    return f'<div class="foot">{number}{edited}{said}{ticks}</div>'

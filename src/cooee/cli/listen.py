@@ -6,14 +6,15 @@ from contextlib import aclosing
 import click
 import msgspec
 
+from cooee.cli.at_hand import serving
 from cooee.cli.choices import account_options
 from cooee.cli.errors import CliError
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.names import CHATS
-from cooee.cli.profile import Login
+from cooee.cli.performing import client_of
 from cooee.cli.screen import Screen, Wishes
 from cooee.cli.targets import find_conversation
-from cooee.client import Client, ConnectionState, Event
+from cooee.client import Client, ConnectionState, Event, LinkNeeded
 from cooee.client.ledger import EventStream
 
 
@@ -45,8 +46,9 @@ def listen(
 ) -> None:
     """Show messages, ticks, typing and presence as they come, until Ctrl-C.
 
-    Only of the CONVERSATIONS (users or groups) named, if any are. What is shown is marked as read unless --no-read is
-    given. First comes what is unread already. A lost connection comes back by itself.
+    Other commands of the same account go through it. Only of the CONVERSATIONS (users or groups) named, if any are.
+    What is shown is marked as read unless --no-read is given. First comes what is unread already. A lost connection
+    comes back by itself.
 
     \b
     Examples: cooee listen
@@ -55,18 +57,19 @@ def listen(
     chosen = invocation.login()
     wanted = Wanted(conversations, only_new, timeout)
     wishes = Wishes(read=not no_read, count=count, retry=retry)
-    full = invocation.run(_listen(invocation, chosen, wanted, wishes))
+    client = client_of(invocation, chosen, follow_large_groups=True)
+    full = invocation.run(_listen(invocation, client, wanted, wishes))
     if not full and count is not None:
         raise CliError("The time was over before the messages came.", code="timeout")
 
 
-async def _listen(invocation: Invocation, chosen: Login, wanted: Wanted, wishes: Wishes) -> bool:
+async def _listen(invocation: Invocation, client: Client, wanted: Wanted, wishes: Wishes) -> bool:
     """Listen until it is enough; tell whether it was the number of messages that was reached."""
-    async with Client(chosen.url, store=chosen.store, token=chosen.token, follow_large_groups=True) as client:
+    async with client, serving(client):
         limit = asyncio.timeout(wanted.seconds)
         try:
             async with limit, aclosing(client.events()) as events:
-                screen = Screen(invocation, client, wishes)
+                screen = Screen(invocation, client, wishes, encrypts=client.encrypts)
                 await _begin(invocation, client, events, screen, wanted)
                 while not screen.full:
                     await screen.show(await anext(events))
@@ -90,6 +93,8 @@ async def _begin(invocation: Invocation, client: Client, events: EventStream, sc
             meanwhile.append(event)
             invocation.progress("Catching up", len(meanwhile), None)
     invocation.settle()
+    if client.encrypts and client.standing == "unlinked":
+        await screen.show(LinkNeeded())
     screen.open(await client.conversations())
 
     async def titles() -> dict[str, str]:

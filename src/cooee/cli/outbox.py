@@ -1,19 +1,20 @@
 """``cooee outbox``: messages that wait for a connection, or were given up."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
 
 import click
+import msgspec
 
 from cooee.cli import records
+from cooee.cli.amending import Nothing
 from cooee.cli.choices import account_options
 from cooee.cli.errors import CliError
 from cooee.cli.invocation import Invocation, pass_invocation
+from cooee.cli.operation import Operation, Tell
+from cooee.cli.performing import perform
 from cooee.cli.render import chat_name, clock, safe, table
 from cooee.client import Client, Pending
 
-T = TypeVar("T")
 _MESSAGE = click.argument("message")
 
 
@@ -34,7 +35,8 @@ def outbox(context: click.Context) -> None:
 @pass_invocation
 def list_outbox(invocation: Invocation) -> None:
     """List what waits, and what failed."""
-    me, kept, uploads = _with_client(invocation, _kept)
+    found = perform(invocation, OUTBOX, Nothing())
+    me, kept, uploads = found.me, found.entries, found.uploads
     for entry in kept:
         invocation.tell(records.pending(entry))
     rows = [
@@ -58,11 +60,8 @@ def list_outbox(invocation: Invocation) -> None:
 @pass_invocation
 def retry(invocation: Invocation, message: str) -> None:
     """Put a failed MESSAGE in line again, as a new one."""
-
-    async def retrying(client: Client) -> Pending:
-        return await client.retry(message)
-
-    entry = _failed(invocation, retrying)
+    entry = perform(invocation, CHANGE, Failed(message, again=True))
+    assert entry is not None  # noqa: S101  # what is tried again is told
     invocation.tell(records.pending(entry), "It is in line again, and goes out with the next `cooee send`.")
 
 
@@ -72,25 +71,51 @@ def retry(invocation: Invocation, message: str) -> None:
 @pass_invocation
 def discard(invocation: Invocation, message: str) -> None:
     """Forget a failed MESSAGE, or one whose file is not uploaded yet."""
-
-    async def discarding(client: Client) -> None:
-        with suppress(KeyError):
-            await client.discard_upload(message)
-            return
-        await client.discard(message)
-
-    _failed(invocation, discarding)
+    perform(invocation, CHANGE, Failed(message, again=False))
     invocation.tell({"type": "discarded", "clientMessageId": message}, "It is forgotten.")
 
 
-async def _kept(client: Client) -> tuple[str, Sequence[Pending], set[str]]:
-    """Return who it is, what is kept, and which of it still lacks its file on the server."""
+class Kept(msgspec.Struct, frozen=True):
+    """Who it is, what is kept, and which of it still lacks its file on the server."""
+
+    me: str
+    entries: tuple[Pending, ...]
+    uploads: frozenset[str]
+
+
+async def _kept(client: Client, _: Nothing, __: Tell) -> Kept:
     uploads = await client.uploads()
-    kept = [*await client.outbox(), *(entry.message(client.me.device_id) for entry in uploads)]
-    return client.me.user_id, kept, {entry.client_message_id for entry in uploads}
+    kept = (*await client.outbox(), *(entry.message(client.me.device_id) for entry in uploads))
+    return Kept(client.me.user_id, kept, frozenset(entry.client_message_id for entry in uploads))
 
 
-def _state(entry: Pending, uploads: set[str]) -> str:
+OUTBOX = Operation("outbox", _kept, Nothing, Kept, live=False)
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A failed message, and what becomes of it: it is put in line again, or forgotten."""
+
+    client_message_id: str
+    again: bool
+
+
+async def _changed(client: Client, wish: Failed, _: Tell) -> Pending | None:
+    try:
+        if wish.again:
+            return await client.retry(wish.client_message_id)
+        with suppress(KeyError):
+            await client.discard_upload(wish.client_message_id)
+            return None
+        await client.discard(wish.client_message_id)
+    except KeyError:
+        raise CliError("There is no failed message of this id; `cooee outbox` lists them.", code="not_found") from None
+    return None
+
+
+CHANGE: Operation[Failed, Pending | None] = Operation("outbox_change", _changed, Failed, Pending | None, live=False)
+
+
+def _state(entry: Pending, uploads: frozenset[str]) -> str:
     if entry.status == "failed":
         return safe(entry.reason)
     return "waits for its file" if entry.client_message_id in uploads else "waits"
@@ -99,20 +124,3 @@ def _state(entry: Pending, uploads: set[str]) -> str:
 def _text(entry: Pending) -> str:
     media = entry.media
     return entry.text if media is None else f"[{entry.content_type}] {media.filename or ''} {entry.text}".rstrip()
-
-
-def _failed(invocation: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
-    try:
-        return _with_client(invocation, work)
-    except KeyError:
-        raise CliError("There is no failed message of this id; `cooee outbox` lists them.", code="not_found") from None
-
-
-def _with_client(invocation: Invocation, work: Callable[[Client], Awaitable[T]]) -> T:
-    chosen = invocation.login()
-
-    async def working() -> T:
-        async with Client(chosen.url, store=chosen.store, token=chosen.token, live=False) as client:
-            return await work(client)
-
-    return invocation.run(working())

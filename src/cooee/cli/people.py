@@ -1,4 +1,4 @@
-"""``cooee contacts``, ``blocks``, ``users`` and ``devices``."""
+"""``cooee contacts``, ``blocks`` and ``users``."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -9,7 +9,7 @@ from cooee.cli.choices import account_options
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.names import USER, USERS
 from cooee.cli.records import record
-from cooee.cli.render import clock, safe, table
+from cooee.cli.render import safe, table
 from cooee.client.api import Api
 from cooee.protocol import http
 
@@ -118,47 +118,6 @@ def show(invocation: Invocation, user: str) -> None:
     about = (safe(found.about),) if found.about else ()
     bot = ", a bot" if found.bot else ""
     invocation.tell(record("user", found), f"{found.user_id} ({safe(found.display_name)}){bot}", *about)
-
-
-@click.group(invoke_without_command=True)
-@account_options
-@click.pass_context
-def devices(context: click.Context) -> None:
-    """List and revoke your devices. Without a command: list them."""
-    if context.invoked_subcommand is None:
-        context.invoke(list_devices)
-
-
-@devices.command("list")
-@account_options
-@pass_invocation
-def list_devices(invocation: Invocation) -> None:
-    """List your devices."""
-    found = invocation.call(lambda api: api.devices())
-    for device in found:
-        invocation.tell(record("device", device))
-    now = invocation.now
-    rows = [
-        (device.device_id, safe(device.name), safe(device.type), clock(device.last_seen, now), _state(device))
-        for device in found
-    ]
-    invocation.say(*table(invocation.look, ("DEVICE", "NAME", "TYPE", "LAST SEEN", ""), rows))
-
-
-@devices.command()
-@click.argument("device")
-@account_options
-@pass_invocation
-def revoke(invocation: Invocation, device: str) -> None:
-    """Log DEVICE out for good; its connections are closed at once."""
-    invocation.call(lambda api: api.revoke_device(device))
-    invocation.tell({"type": "device_revoked", "deviceId": device}, f"Revoked {safe(device)}.")
-
-
-def _state(device: http.Device) -> str:
-    if device.current:
-        return "this one"
-    return "" if device.logged_in else "logged out"
 
 
 def _show_users(invocation: Invocation, kind: str, found: Sequence[http.User]) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from cooee.client import events
 from cooee.client.model import Message, Pending
 
+_SECRET = frozenset({"key", "digest", "picture"})
 Record = dict[str, Any]
 
 
@@ -32,14 +33,26 @@ def message(told: Message, me: str, status: str | None = None) -> Record:
         "clientMessageId": told.client_message_id,
         "timestamp": told.timestamp,
         "contentType": told.content_type,
-        "content": told.content,
+        "content": _open_content(told.content),
         "text": told.text,
         "own": told.sender_id == me,
         "replyTo": told.reply_to,
         "mentions": list(told.mentions),
         "silent": told.silent,
+        "encrypted": told.encrypted,
+        "problem": told.problem or None,
+        "edited": told.edited,
+        "reactions": dict(told.reactions),
+        "expiresAt": told.expires_at or None,
     }
     return fields | ({"status": status} if status else {})
+
+
+def _open_content(content: Any) -> Any:
+    """Return the content of a message without what opens its file, which is nobody else's."""
+    if not isinstance(content, dict):
+        return content
+    return {name: value for name, value in content.items() if name not in _SECRET}
 
 
 def pending(kept: Pending) -> Record:
@@ -102,5 +115,34 @@ def event(told: events.Event, me: str) -> Record | None:
                 "transport": told.transport,
                 "retryInMs": told.retry_in_ms,
                 "reason": told.reason,
+            }
+    return _of_encryption(told, me)
+
+
+def _of_encryption(told: events.Event, me: str) -> Record | None:
+    match told:
+        case events.MessageUpdated():
+            return message(told.message, me) | {"type": "message_updated"}
+        case events.KeyChanged():
+            return {"type": "key_changed", "userId": told.user_id, "verified": told.verified}
+        case events.EncryptionChanged():
+            return {
+                "type": "encryption",
+                "conversationId": told.conversation_id,
+                "encrypted": told.mode == "encrypted",
+                "by": told.by,
+            }
+        case events.DeviceLinked():
+            return {"type": "device_linked", "deviceId": told.device_id}
+        case events.DeviceUnlinked():
+            return {"type": "device_unlinked", "deviceId": told.device_id}
+        case events.LinkNeeded():
+            return {"type": "link_needed"}
+        case events.EncryptionProblem():
+            return {
+                "type": "encryption_problem",
+                "code": told.code,
+                "text": told.text,
+                "userId": told.user_id or None,
             }
     return None

@@ -13,9 +13,14 @@ import click
 from cooee.cli.files import file_text
 from cooee.client.model import Message
 from cooee.domain.ids import direct_members, is_direct
+from cooee.domain.message import CONTENT_ENCRYPTED
 
 _TICKS = {"pending": "·", "sent": "✓", "delivered": "✓✓", "read": "✓✓", "failed": "✗"}
 _PLAIN_TICKS = {"pending": ".", "sent": "+", "delivered": "++", "read": "++", "failed": "x"}
+PLAIN = "not encrypted"
+"""How a message, or a conversation, is marked that the server can read."""
+WAITING = "waiting for this message"
+"""What stands for a message whose key has not come yet; it fills itself in."""
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNSEEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 _TO_PLAIN = str.maketrans({"→": "->", "…": "...", "·": "-", "✓": "+", "✗": "x", "—": "-"})
@@ -102,6 +107,8 @@ class Naming(NamedTuple):
 
     me: str
     titles: dict[str, str]
+    encrypts: bool = False
+    """Whether what is not encrypted is marked: it is where the rest is."""
 
     def chat(self, conversation_id: str) -> str:
         """Return a conversation's name."""
@@ -113,21 +120,83 @@ def message_line(look: Look, message: Message, naming: Naming, now: datetime, *,
     when = look.dim(clock(message.timestamp, now))
     chat = naming.chat(message.conversation_id)
     group = not is_direct(message.conversation_id)
-    if message.event:
+    if happened(message):
         where = f"{look.paint(chat, fg='magenta')}: " if group else ""
-        return look.plain(f"{when} {where}{look.dim('— ' + system_text(message))}")
+        return look.plain(f"{when} {where}{look.dim('— ' + happened(message))}")
     own = message.sender_id == naming.me
     who = message.sender_id if not own else f"→ {chat}" if not group else naming.me
     who = look.paint(safe(who), fg="green" if own else "cyan", bold=True)
     where = f" {look.paint('[' + chat + ']', fg='magenta')}" if group else ""
     ticks = f"  {tick(look, status)}" if status else ""
-    return look.plain(f"{when}{where} {who}: {body(look, message)}{ticks}")
+    said = body(look, message)
+    told = marks(message, now, plain=naming.encrypts)
+    if told:
+        said = f"{said}  {look.dim('(' + ', '.join(told) + ')')}"
+    if message.reactions:
+        said = f"{said}  [{reactions_text(message)}]"
+    return look.plain(f"{when}{where} {who}: {said}{ticks}")
+
+
+def marks(message: Message, now: datetime, *, plain: bool) -> list[str]:
+    """Return what is to be known of a message beside what it says. ``plain``: also that it was not encrypted."""
+    told = []
+    if message.edited:
+        told.append("edited")
+    if plain and not message.encrypted and not message.deleted and not message.event:
+        told.append(PLAIN)
+    if message.expires_at and not message.deleted:
+        told.append(f"disappears {clock(message.expires_at, now)}")
+    elif message.expires_in and not message.deleted:
+        told.append(f"disappears {span_text(message.expires_in)} after it is read")
+    return told
+
+
+def reactions_text(message: Message) -> str:
+    """Return the reactions to a message: each emoji with those who chose it."""
+    by: dict[str, list[str]] = {}
+    for user, emoji in sorted(message.reactions.items()):
+        by.setdefault(emoji, []).append(user)
+    return ", ".join(f"{safe(emoji)} {' '.join(map(safe, users))}" for emoji, users in by.items())
+
+
+def placeholder(message: Message) -> str:
+    """Return what stands in the place of an encrypted message that cannot be read (yet); empty: it can be."""
+    if message.problem == "unsupported":
+        return "a newer version of Cooee is needed to show this message"
+    if message.problem == "refused":
+        return "this message cannot be trusted: it does not come from a device of its sender"
+    if message.problem or message.content_type == CONTENT_ENCRYPTED:
+        return WAITING
+    return ""
+
+
+def span_text(ms: int) -> str:
+    """Return a length of time in its largest whole unit."""
+    for unit, name in ((604_800_000, "week"), (86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute")):
+        if ms >= unit and ms % unit == 0:
+            return f"{ms // unit} {name}{'' if ms == unit else 's'}"
+    seconds = ms / 1000
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"
+
+
+def happened(message: Message) -> str:
+    """Return what a message tells that nobody said: a system message, or a timer that was set; empty for any other."""
+    if message.event:
+        return system_text(message)
+    if message.control == "timer":
+        who, ms = safe(message.sender_id), message.content.get("expiresIn", 0)
+        if not ms:
+            return f"{who} lets messages stay: they do not disappear any more"
+        return f"{who} lets messages disappear {span_text(ms)} after they are read"
+    return ""
 
 
 def body(look: Look, message: Message, indent: str = "      ") -> str:
     """Return what a message says, or what it is when that is not text."""
     if message.deleted:
         return look.dim("this message was deleted")
+    if placeholder(message):
+        return look.dim(placeholder(message))
     if message.content_type == "text":
         return safe(message.text, indent=indent)
     kind = f"[{safe(message.content_type)}]"
@@ -148,6 +217,10 @@ def system_text(message: Message) -> str:
         return f"{actor} deleted the group"
     if content.get("byLink"):
         return f"{people} joined by an invitation"
+    mode = content.get("encryption")
+    if mode in {"plain", "encrypted"}:
+        said = f"{PLAIN} any more: bots can read them" if mode == "plain" else "end-to-end encrypted again"
+        return f"from here on messages are {said} ({actor} set that)"
     texts = {
         "group_created": f"{actor} created the group {name}",
         "group_renamed": f"{actor} renamed the group to {name}",

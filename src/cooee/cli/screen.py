@@ -1,5 +1,6 @@
 """What `listen` has shown, and how it shows the next event."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -9,16 +10,24 @@ import msgspec
 from cooee.cli import records
 from cooee.cli.errors import UNREACHABLE, CliError, without_internals
 from cooee.cli.invocation import Invocation
-from cooee.cli.render import Naming, clock, message_line, safe, tick
+from cooee.cli.render import Naming, clock, message_line, placeholder, reactions_text, safe, tick
+from cooee.cli.trouble import trouble_text
 from cooee.client import (
     ConnectionState,
     ConversationUpdated,
     ConversationView,
     CooeeClientError,
+    DeviceLinked,
+    DeviceUnlinked,
+    EncryptionChanged,
+    EncryptionProblem,
     Event,
     HistoryPage,
+    KeyChanged,
+    LinkNeeded,
     Message,
     MessageDeleted,
+    MessageUpdated,
     Presence,
     TickChanged,
     Typing,
@@ -27,6 +36,9 @@ from cooee.domain.ids import DeviceRef, direct_members, is_direct
 
 UNREAD_SHOWN = 50
 """Unread messages of one conversation that are shown at the start."""
+
+REMEMBERED = 1_000
+"""Messages of which is known what was shown, so that changes can be told."""
 
 _WATCHED = 500
 
@@ -63,8 +75,11 @@ class Wishes(msgspec.Struct, frozen=True):
 class Screen:
     """Shows events in the order they come, and marks as read what it has shown."""
 
-    def __init__(self, invocation: Invocation, chats: Chats, wishes: Wishes) -> None:
-        self.naming = Naming(chats.me.user_id, {})
+    def __init__(self, invocation: Invocation, chats: Chats, wishes: Wishes, *, encrypts: bool = False) -> None:
+        """Show to ``invocation``. ``encrypts``: what is not encrypted is marked."""
+        self.naming = Naming(chats.me.user_id, {}, encrypts)
+        self._known: OrderedDict[tuple[str, int], Message] = OrderedDict()
+        self._link_told = False
         self.only: frozenset[str] = frozenset()
         self._invocation = invocation
         self._chats = chats
@@ -133,7 +148,7 @@ class Screen:
         """
         match event:
             case Message():
-                if self.wants(event.conversation_id):
+                if self.wants(event.conversation_id) and not event.hidden:
                     await self._show_message(event)
             case TickChanged() if self.wants(event.conversation_id):
                 self._invocation.tell(records.tick(event), self._tick_line(event))
@@ -148,6 +163,17 @@ class Screen:
                 self._show_connection(event)
             case ConversationUpdated() if event.conversation.title:
                 self.naming.titles[event.conversation.conversation_id] = event.conversation.title
+            case _:
+                self._show_of_encryption(event)
+
+    def _show_of_encryption(self, event: Event) -> None:
+        match event:
+            case MessageUpdated() if self.wants(event.message.conversation_id):
+                self._show_update(event)
+            case EncryptionChanged() if self.wants(event.conversation_id):
+                self._tell(event)  # the system message says it to people
+            case KeyChanged() | LinkNeeded() | DeviceLinked() | DeviceUnlinked() | EncryptionProblem():
+                self._show_trouble(event)
 
     async def _show_message(self, message: Message) -> None:
         if message.sequence_number <= self._shown.get(message.conversation_id, 0):
@@ -155,18 +181,52 @@ class Screen:
             return
         self._shown[message.conversation_id] = message.sequence_number
         self._learn(message)
+        self._remember(message)
         line = message_line(self._invocation.look, message, self.naming, self._invocation.now)
         unseen = message.silent or message.event == "message_deleted"  # that one is told as what it is about
         self._tell(message, *() if unseen else (line,))
         if message.sender_id == self.naming.me:
             return
-        if self._left is not None and message.counts_as_unread:
+        if self._left is not None and message.counts_as_unread and not placeholder(message):
             self._left -= 1
         await self._mark_read(message)
         peer = self._peer(message.conversation_id)
         if peer and peer not in self._peers:
             self._peers.add(peer)
             await self.watch()
+
+    def _remember(self, message: Message) -> None:
+        """Keep what was shown, so that it can be told what becomes of it."""
+        self._known[message.conversation_id, message.sequence_number] = message
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def _show_update(self, event: MessageUpdated) -> None:
+        """Tell what became of a message: readable at last, edited, or reacted to."""
+        message = event.message
+        former = self._known.get((message.conversation_id, message.sequence_number))
+        came = not placeholder(message) and former is not None and bool(placeholder(former))
+        self._remember(message)
+        number = f"message {message.sequence_number}"
+        if came or (former is not None and former.text != message.text):
+            line = message_line(self._invocation.look, message, self.naming, self._invocation.now)
+            self._tell(event, f"{line}  {self._dim('(' + number + ')')}")
+        elif former is None or former.reactions != message.reactions:
+            chat, said = self.naming.chat(message.conversation_id), reactions_text(message) or "no reactions"
+            self._tell(event, self._dim(f"{chat}: {number}: {said}"))
+        else:
+            self._tell(event)
+        if came and self._left is not None and message.counts_as_unread and message.sender_id != self.naming.me:
+            self._left -= 1
+
+    def _show_trouble(self, event: KeyChanged | LinkNeeded | DeviceLinked | DeviceUnlinked | EncryptionProblem) -> None:
+        """Tell what a person has to know of encryption, and what to do."""
+        if isinstance(event, LinkNeeded):
+            if self._link_told:
+                return
+            self._link_told = True
+        self._tell(event)
+        self._invocation.note(trouble_text(event))
 
     async def _mark_read(self, message: Message) -> None:
         if self._wishes.read and message.sender_id != self.naming.me:

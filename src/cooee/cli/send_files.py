@@ -1,25 +1,22 @@
-"""Files on their way from the command line: a bar while they are uploaded, and an end when there is no connection."""
+"""Files on their way from the command line: a bar while they are uploaded."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
 from cooee.cli.invocation import Invocation
 from cooee.cli.progress import Bar
 from cooee.cli.render import safe
-from cooee.cli.ticks import Wait, is_broken, not_sent_yet
-from cooee.client import Api, Client, ConnectionFailed, Pending, Progress
+from cooee.client import Api, Progress
 from cooee.client.carrier import Carrier
 from cooee.client.files import FileEntry
-from cooee.client.ledger import EventStream
 from cooee.client.uploading import FileWish, prepared
 from cooee.protocol import frames
-
-_THEN = "goes on with the next `cooee listen` or `cooee chat`"
 
 
 @contextmanager
@@ -31,62 +28,39 @@ def file_bar(invocation: Invocation, doing: str, name: str) -> Iterator[Progress
         yield lambda done, total: bar.show(text, done, total)
 
 
-class Upload:
-    """One file that a client sends, with a bar; ended when there is no connection to begin with, or no time left."""
+class FileBars:
+    """Bars of files that are on their way, one after another, in the place of that which says that one waits."""
 
-    def __init__(self, invocation: Invocation, client: Client, wait: Wait) -> None:
+    def __init__(self, invocation: Invocation, doing: str) -> None:
         self._invocation = invocation
-        self._client = client
-        self._wait = wait
-        self._kept = asyncio.Event()
-        self._begun = False
+        self._doing = doing
+        self._name = ""
+        self._bar: Bar | None = None
 
-    async def send(self, conversation_id: str, file: Path, **fields: Any) -> Pending:
-        """Upload ``file`` and put its message into the outbox. ``fields``: as of `Client.send_file`.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises:
-            CliError: not now; the message is kept, and sent later.
-            SendFailed: it can never be sent.
-        """
-        with file_bar(self._invocation, "Sending", file.name) as shown:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
 
-            def progress(done: int, total: int) -> None:
-                self._kept.set()
-                self._begun = done > 0
-                shown(done, total)
+    def show(self, name: str, done: int, total: int) -> None:
+        """Show how far the file ``name`` is, in bytes."""
+        text = f"{self._doing} {safe(name)[:40]}"
+        if self._bar is None or name != self._name:
+            self.end()
+            self._invocation.settle()
+            self._name = name
+            self._bar = Bar(text, quiet=self._invocation.as_json, unit="bytes")
+            self._bar.__enter__()
+        self._bar.show(text, done, total)
 
-            sending = asyncio.create_task(
-                self._client.send_file(conversation_id, file, progress=progress, **fields), name="cooee-send-file"
-            )
-            watching = asyncio.create_task(self._no_connection(self._client.events()), name="cooee-send-watch")
-            try:
-                return await self._first(sending, watching)
-            finally:
-                for task in (sending, watching):
-                    task.cancel()
-                await asyncio.gather(sending, watching, return_exceptions=True)
-
-    async def _first(self, sending: asyncio.Task[Pending], watching: asyncio.Task[str]) -> Pending:
-        keeping = asyncio.create_task(self._kept.wait(), name="cooee-send-kept")
-        await asyncio.wait((keeping, sending), return_when=asyncio.FIRST_COMPLETED)
-        keeping.cancel()
-        try:
-            async with asyncio.timeout(None if self._wait.gives_up_at_once else self._wait.seconds):
-                await asyncio.wait((watching, sending), return_when=asyncio.FIRST_COMPLETED)
-                if not sending.done():
-                    raise not_sent_yet(watching.result(), _THEN)
-                return sending.result()
-        except TimeoutError:
-            raise not_sent_yet("it takes longer than it may", _THEN) from None
-        except ConnectionFailed as problem:
-            raise not_sent_yet(str(problem), _THEN) from None
-
-    async def _no_connection(self, events: EventStream) -> str:
-        """Return why no connection comes about, if nothing was sent until then."""
-        async for event in events:
-            if is_broken(event) and self._wait.gives_up_at_once and not self._begun:
-                return event.reason
-        return "the connection ended"
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.end()
+            self._bar = None
 
 
 async def with_file(invocation: Invocation, api: Api, message: frames.Send, file: Path, wish: FileWish) -> frames.Send:

@@ -13,7 +13,6 @@ from cooee.cli.errors import UNREACHABLE, CliError, without_internals
 from cooee.cli.invocation import Invocation
 from cooee.cli.render import tick
 from cooee.client import Api, ConnectionFailed, ConnectionState, Event, SendFailed, ServerError, TickChanged
-from cooee.client.ledger import EventStream
 from cooee.protocol import frames
 
 NOT_YET = "Not read yet; `cooee history` shows the ticks later."
@@ -30,32 +29,40 @@ class Wait(msgspec.Struct, frozen=True):
     gives_up_at_once: bool
 
 
-class Ticks:
-    """Shows the ticks of one message; they only go forward, and none is passed over."""
+class Ticked(msgspec.Struct, frozen=True, tag="tick"):
+    """A message has another tick. ``sequence_number`` is its number once that is known."""
 
-    def __init__(self, invocation: Invocation, conversation_id: str, client_message_id: str) -> None:
-        self._invocation = invocation
-        self._ids = {"conversationId": conversation_id, "clientMessageId": client_message_id}
-        self._in_place = not invocation.as_json and sys.stdout.isatty()
-        self._shown = -1
+    status: str
+    conversation_id: str
+    client_message_id: str
+    sequence_number: int | None = None
+
+
+class Ticks:
+    """Follows the ticks of one message, and says each new one; they only go forward, and none is passed over."""
+
+    def __init__(self, say: Callable[[Ticked], None], conversation_id: str, client_message_id: str) -> None:
+        self._say = say
+        self._conversation_id = conversation_id
+        self._client_message_id = client_message_id
+        self._said = -1
         self._through = {"delivered": 0, "read": 0}
         self.number: int | None = None
 
     def reached(self, status: str, number: int | None = None) -> None:
-        """Show ``status``, after those before it; ``number`` is the message's once it is known."""
-        self._invocation.settle()
+        """Say ``status``, after those before it; ``number`` is the message's once it is known."""
         self.number = number if number is not None else self.number
-        for at in range(self._shown + 1, _ORDER.index(status) + 1):
-            self._show(_ORDER[at])
-            self._shown = at
+        for at in range(self._said + 1, _ORDER.index(status) + 1):
+            self._said = at
+            self._say(Ticked(_ORDER[at], self._conversation_id, self._client_message_id, self.number))
 
     def take(self, event: TickChanged) -> None:
-        """Show what ``event``, of this conversation, says of this message.
+        """Say what ``event``, of this conversation, says of this message.
 
         Raises:
             SendFailed: it was refused.
         """
-        if event.client_message_id == self._ids["clientMessageId"]:
+        if event.client_message_id == self._client_message_id:
             if event.status == "failed":
                 raise SendFailed(event.code or "bad_frame", event.reason or "the message was refused")
             self.reached("sent", event.sequence_number)
@@ -67,33 +74,43 @@ class Ticks:
 
     def done(self, status: str) -> bool:
         """Tell whether ``status`` has been reached."""
-        return self._shown >= _ORDER.index(status)
+        return self._said >= _ORDER.index(status)
+
+
+class TickLine:
+    """Shows the ticks of messages: in one line that changes on a terminal, else in a line each."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+        self._in_place = not invocation.as_json and sys.stdout.isatty()
+        self._message = ""
+
+    def show(self, ticked: Ticked) -> None:
+        """Show a tick."""
+        self._invocation.settle()
+        record = {
+            "type": "tick",
+            "status": ticked.status,
+            "conversationId": ticked.conversation_id,
+            "clientMessageId": ticked.client_message_id,
+            "sequenceNumber": ticked.sequence_number,
+        }
+        line = tick(self._invocation.look, ticked.status, words=True)
+        if not self._in_place:
+            self._invocation.tell(record, line)
+            return
+        if self._message != ticked.client_message_id:
+            self.end()
+        sys.stdout.write(("\r\x1b[K" if self._message else "") + line)
+        sys.stdout.flush()
+        self._message = ticked.client_message_id
 
     def end(self) -> None:
         """Leave the line of the ticks."""
-        if self._in_place and self._shown >= 0:
+        if self._in_place and self._message:
             sys.stdout.write("\n")
             sys.stdout.flush()
-
-    def _show(self, status: str) -> None:
-        record = {"type": "tick", "status": status, **self._ids, "sequenceNumber": self.number}
-        line = tick(self._invocation.look, status, words=True)
-        if self._in_place:
-            sys.stdout.write(("\r\x1b[K" if self._shown >= 0 else "") + line)
-            sys.stdout.flush()
-        else:
-            self._invocation.tell(record, line)
-
-
-async def watch(events: EventStream, ticks: Ticks, conversation_id: str, wait: Wait) -> None:
-    """Show the ticks of one message until what is waited for; raises CliError when that is given up."""
-    async for event in events:
-        if isinstance(event, TickChanged) and event.conversation_id == conversation_id:
-            ticks.take(event)
-            if ticks.done(wait.until):
-                return
-        elif is_broken(event) and wait.gives_up_at_once and not ticks.done("sent"):
-            raise not_sent_yet(event.reason)
+        self._message = ""
 
 
 def is_broken(event: Event) -> TypeGuard[ConnectionState]:

@@ -14,6 +14,7 @@ from cooee.cli import errors, records
 from cooee.cli.main import cli
 from cooee.client import ConnectionState, Message, MessageDeleted, Pending, Presence, TickChanged, Typing
 from cooee.protocol import admin, bots, http
+from tests.unit.cli.test_records import OF_ENCRYPTION
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "cli.md").read_text("utf-8")
@@ -131,9 +132,10 @@ def test_the_fields_of_events_are_listed() -> None:
                 Typing("dm:alice:bob", "bob", "started"),
                 Presence("bob", "online"),
                 ConnectionState("online"),
+                *(event for event, _ in OF_ENCRYPTION),
             )
         ),
-        records.record("device", http.Device("d", "desk", "cli", 1, 2, logged_in=True, current=True)),
+        records.record("device", http.Device("d", "desk", "cli", 1, 2, logged_in=True, current=True), linked=True),
     ]
     for one in told:
         assert set(one) - {"type"} <= OBJECTS[one["type"]], one["type"]

@@ -28,6 +28,19 @@ PROBLEMS: list[tuple[Exception, int, str]] = [
     (errors.StoreLocked("in use"), REFUSED, "store"),
     (errors.StoreMismatch("somebody else's"), REFUSED, "store"),
     (errors.StoreUnusable("damaged"), REFUSED, "store"),
+    *[
+        (kind("as it says"), REFUSED, "store")
+        for kind in (
+            errors.StoreKeyError,
+            errors.StoreLockedByPassphrase,
+            errors.WrongPassphrase,
+            errors.StoreKeyElsewhere,
+            errors.WrongStoreKey,
+            errors.WrongProtection,
+            errors.StoreKeyLost,
+            errors.BackupUnusable,
+        )
+    ],
     (CooeeError(ErrorCode.NOT_FOUND, "the account was not found"), REFUSED, "not_found"),
     (TimeoutError(), UNREACHABLE, "timeout"),
     (PermissionError(13, "Permission denied", "/a/file"), REFUSED, "state"),

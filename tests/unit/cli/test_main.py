@@ -185,7 +185,7 @@ def test_completion_knows_commands_and_options(home: object) -> None:
         for name, value in environment.items():
             patch.setitem(os.environ, name, value)
         result = CliRunner().invoke(cli, [], prog_name="cooee", complete_var="_COOEE_COMPLETE")
-    assert result.stdout.splitlines() == ["plain,serve", "plain,send"]
+    assert result.stdout.splitlines() == ["plain,serve", "plain,send", "plain,search"]
 
 
 def test_only_chat_pays_for_the_full_screen() -> None:

@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "DELETE /v1/sessions/current": "cooee logout",
     "GET /v1/devices": "cooee devices list",
     "DELETE /v1/devices/{deviceId}": "cooee devices revoke",
+    "PUT /v1/users/{userId}/device-list": "cooee devices link",
+    "PUT /v1/conversations/{conversationId}/encryption": "cooee conversations plain",
     "PUT /v1/me/password": "cooee account password",
     "DELETE /v1/me": "cooee account delete",
     "GET /v1/me/export": "cooee account export",
@@ -111,10 +113,8 @@ NOT_FOR_PEOPLE: dict[str, str] = {
     "PUT /v1/keys": "the SDK publishes and refills a device's keys by itself",
     "GET /v1/keys/status": "the SDK asks how many are left",
     "POST /v1/keys/claim": "the SDK claims keys where it begins a session",
-    "PUT /v1/users/{userId}/device-list": "the SDK signs it where devices are linked and revoked",
     "GET /v1/users/{userId}/device-list": "the SDK looks its own up",
     "POST /v1/device-lists": "the SDK looks up whom a message is for",
-    "PUT /v1/conversations/{conversationId}/encryption": "of the SDK, for programs",
     "GET /v1/push/vapid-key": "what a page needs before its browser can subscribe",
     "GET /": "a page for browsers",
     "GET /v1/openapi.json": "for those who write clients",
@@ -138,7 +138,7 @@ FRAMES: dict[str, str] = {
 """The command that says a frame."""
 
 FRAMES_NOT_FOR_PEOPLE: dict[str, str] = {
-    "to_device": "carries keys from device to device, sealed; it comes with encryption"
+    "to_device": "carries keys from device to device, sealed; the SDK says it by itself"
 }
 
 

@@ -9,9 +9,16 @@ from cooee.cli import records
 from cooee.client import (
     AccountUpdated,
     ConnectionState,
+    DeviceLinked,
+    DeviceUnlinked,
+    EncryptionChanged,
+    EncryptionProblem,
     Event,
+    KeyChanged,
+    LinkNeeded,
     Message,
     MessageDeleted,
+    MessageUpdated,
     Pending,
     Presence,
     TickChanged,
@@ -41,10 +48,48 @@ def test_a_message_has_these_fields() -> None:
         "replyTo": "20",
         "mentions": ["bob"],
         "silent": False,
+        "encrypted": False,
+        "problem": None,
+        "edited": False,
+        "reactions": {},
+        "expiresAt": None,
         "status": "read",
     }
     assert "status" not in records.message(MESSAGE, "bob")
     assert records.message(MESSAGE, "bob")["own"] is False
+
+
+def test_what_opens_a_file_is_nobody_elses() -> None:
+    content = {"mediaKey": "k", "key": "secret-key", "digest": "secret-digest", "picture": "small", "caption": "a cat"}
+    told = records.message(
+        msgspec.structs.replace(MESSAGE, content_type="image", content=content, encrypted=True), "bob"
+    )
+    assert told["content"] == {"mediaKey": "k", "caption": "a cat"}
+    assert "secret" not in str(told)
+
+
+OF_ENCRYPTION = [
+    (MessageUpdated(MESSAGE), {"type": "message_updated", "sequenceNumber": 3}),
+    (KeyChanged("bob", verified=True), {"type": "key_changed", "userId": "bob", "verified": True}),
+    (
+        EncryptionChanged("dm:alice:bob", "plain", "bob"),
+        {"type": "encryption", "conversationId": "dm:alice:bob", "encrypted": False, "by": "bob"},
+    ),
+    (DeviceLinked("d2"), {"type": "device_linked", "deviceId": "d2"}),
+    (DeviceUnlinked("d2"), {"type": "device_unlinked", "deviceId": "d2"}),
+    (LinkNeeded(), {"type": "link_needed"}),
+    (
+        EncryptionProblem("list_refused", "no", "bob"),
+        {"type": "encryption_problem", "code": "list_refused", "text": "no", "userId": "bob"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "fields"), OF_ENCRYPTION, ids=lambda value: type(value).__name__)
+def test_what_is_told_of_encryption(event: Event, fields: dict[str, object]) -> None:
+    told = records.event(event, "alice")
+    assert told is not None
+    assert fields.items() <= told.items()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from click.testing import Result
 from cooee.cli.choices import Choices
 from cooee.cli.errors import UNREACHABLE
 from cooee.cli.invocation import Invocation
-from cooee.cli.ticks import Ticks
+from cooee.cli.ticks import TickLine, Ticks
 from cooee.client import SendFailed, TickChanged
 from cooee.client.model import Account
 
@@ -21,7 +21,7 @@ CHAT = "dm:alice:bob"
 def ticks(*, as_json: bool = False) -> Ticks:
     choices = Choices()
     choices.as_json = as_json
-    return Ticks(Invocation(choices), CHAT, "c1")
+    return Ticks(TickLine(Invocation(choices)).show, CHAT, "c1")
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Opening the SDK's client and the screen, and closing both."""
 
-from cooee.cli.profile import Login
+from cooee.cli.at_hand import serving
 from cooee.cli.targets import find_conversation
 from cooee.cli.tui.app import ChatApp
 from cooee.cli.tui.book import Book
@@ -9,15 +9,14 @@ from cooee.cli.tui.session import Session
 from cooee.client import Client
 
 
-async def run(login: Login, conversation: str | None, theme: str | None) -> bool:
-    """Chat until the user quits; False: the screen ended by a defect.
+async def run(client: Client, conversation: str | None, theme: str | None) -> bool:
+    """Open ``client`` and chat until the user quits; False: the screen ended by a defect.
 
     Raises:
         CooeeClientError: the store cannot be used, or nobody is logged in.
         CliError: there is no conversation of that name here.
     """
-    client = Client(login.url, store=login.store, token=login.token)
-    async with client:
+    async with client, serving(client):
         app = ChatApp(*await prepared(client, conversation, theme))
         await app.run_async()
         return app.return_code in (0, None)

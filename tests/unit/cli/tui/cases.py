@@ -26,7 +26,7 @@ def message(number: int, text: str = "", sender: str = "bob", *, chat: str = DIR
         "content_type": "text",
         "content": text or f"text {number}",
     }
-    return Message(chat, number, f"m{number}", sender, "d2", f"c{number}", **fields | more)
+    return Message(chat, number, str(number), sender, "d2", f"c{number}", **fields | more)
 
 
 def system(number: int, event: str, **content: Any) -> Message:

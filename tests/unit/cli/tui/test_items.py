@@ -114,7 +114,7 @@ def test_what_happened_is_told_and_what_is_silent_is_not() -> None:
 
 
 def test_a_reply_quotes_what_it_answers() -> None:
-    found = bubbles(shown([message(1, "why?"), message(2, reply_to="m1"), message(3, reply_to="gone")]))
+    found = bubbles(shown([message(1, "why?"), message(2, reply_to="1"), message(3, reply_to="gone")]))
     assert [bubble.quote for bubble in found] == [None, ("bob", "why?"), ("", "an earlier message")]
 
 

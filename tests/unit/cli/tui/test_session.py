@@ -110,7 +110,7 @@ async def test_an_own_message_takes_its_place_among_the_others(session: Session)
     [entry] = await session.client.outbox()
 
     def place(turn: Turn) -> None:
-        turn._place(entry, "m1502", LONG + 2, entry.created_at)
+        turn._place(entry, "1502", LONG + 2, entry.created_at)
 
     await session.client._step(place)
     await session.take(TickChanged(DIRECT, "sent", LONG + 2, entry.client_message_id))

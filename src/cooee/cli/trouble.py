@@ -1,0 +1,33 @@
+"""What a person has to know of end-to-end encryption, in words, and what to do about it. Pure."""
+
+from cooee.cli.render import safe
+from cooee.client import DeviceLinked, DeviceUnlinked, EncryptionProblem, KeyChanged, LinkNeeded
+
+HOW_TO_LINK = (
+    "This device is not linked to your account: it cannot read or write encrypted messages yet. Run "
+    "`cooee devices link` here, and give the code that it shows to an older device (`cooee devices link CODE` there); "
+    "if there is none left: cooee devices start-anew"
+)
+
+
+def key_changed_text(user_id: str, *, verified: bool) -> str:
+    """Return what to do about somebody's new key; ``verified``: the former one was compared."""
+    who = safe(user_id)
+    do = f"Compare the digits: cooee verify {who}; then: cooee verify {who} --accept"
+    if verified:
+        return f"{who}'s key has changed since you compared it; nothing is sent to {who} until you accept it. {do}"
+    return f"{who}'s key has changed: {who} began anew, or somebody stands between you. {do}"
+
+
+def trouble_text(event: KeyChanged | LinkNeeded | DeviceLinked | DeviceUnlinked | EncryptionProblem) -> str:
+    """Return what ``event`` means, and what to do."""
+    match event:
+        case KeyChanged():
+            return key_changed_text(event.user_id, verified=event.verified)
+        case LinkNeeded():
+            return HOW_TO_LINK
+        case DeviceLinked():
+            return f"The device {safe(event.device_id)} is linked to your account now; `cooee devices` lists yours."
+        case DeviceUnlinked():
+            return f"The device {safe(event.device_id)} is not linked to your account any more."
+    return f"Encryption: {safe(event.text)}."
