@@ -47,6 +47,16 @@ def test_a_code_names_one_identity_key_and_shows_no_secret() -> None:
     assert repr(CODE) == "<LinkCode>"
 
 
+def test_all_128_bits_of_the_fingerprint_count() -> None:
+    """With fewer, a server could search for a key to put in the place of the new device's."""
+    assert len(CODE.fingerprint) == len(CODE.secret) == 16
+    for bit in range(128):
+        other = bytearray(CODE.fingerprint)
+        other[bit // 8] ^= 1 << bit % 8
+        assert not CODE._replace(fingerprint=bytes(other)).is_of(NEW)
+    assert not CODE._replace(fingerprint=CODE.fingerprint[:8]).is_of(NEW)
+
+
 def test_a_proof_fits_this_code_and_these_keys_only() -> None:
     proof = link.prove(CODE, NEW, "old", OLD, ACCOUNT)
     link.check_proof(CODE, NEW, "old", OLD, ACCOUNT, proof)

@@ -7,8 +7,8 @@ import xeddsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cooee.crypto.errors import BadKey, BadMessage, BadSignature
-from cooee.crypto.keys import IdentityPrivateKey
-from cooee.crypto.primitives import check_u, decrypt_cbc, encrypt_cbc, equal, hkdf, sign_xeddsa, verify_xeddsa
+from cooee.crypto.keys import DhPrivateKey, IdentityPrivateKey
+from cooee.crypto.primitives import check_u, clamp, decrypt_cbc, encrypt_cbc, equal, hkdf, sign_xeddsa, verify_xeddsa
 
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -151,3 +151,27 @@ def test_equal_compares() -> None:
     assert equal(b"abc", b"abc")
     assert not equal(b"abc", b"abd")
     assert not equal(b"abc", b"ab")
+
+
+@pytest.mark.parametrize("private", [b"\xff" * 32, b"\x07" + bytes(30) + b"\x80", bytes(range(1, 33))])
+def test_a_scalar_that_is_not_clamped_signs_for_the_public_key_that_x25519_gives_it(private: bytes) -> None:
+    public = bytes(DhPrivateKey(private).public())
+    signature = sign_xeddsa(private, b"m", secrets.token_bytes)
+    verify_xeddsa(public, b"m", signature)
+
+
+def test_a_signature_of_xeddsa_cannot_be_changed_into_another() -> None:
+    """It is below the order, and no bit of it is free: nobody but the signer makes a second signature out of a first."""
+    private = clamp(secrets.token_bytes(32))
+    public = bytes(DhPrivateKey(private).public())
+    signature = sign_xeddsa(private, b"m", secrets.token_bytes)
+    s = int.from_bytes(signature[32:], "little")
+    forged = [signature[:32] + (s + times * ORDER).to_bytes(32, "little") for times in (1, 2, 7)]
+    for bit in (255, 509, 510, 511):
+        changed = bytearray(signature)
+        changed[bit // 8] ^= 1 << bit % 8
+        forged.append(bytes(changed))
+    forged += [bytes(64), b"\x01" + bytes(63)]
+    for one in forged:
+        with pytest.raises(BadSignature):
+            verify_xeddsa(public, b"m", one)
