@@ -70,6 +70,7 @@ class Turn(Unsealing):
         pending = self.pending(frame.client_message_id)
         if pending is None:
             if self.agent is not None and frame.client_message_id is not None:
+                self.answered = True
                 self.draft.to_device_acked(frame.client_message_id)
             return
         if frame.sequence_number is not None and frame.message_id is not None:
