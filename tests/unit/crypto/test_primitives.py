@@ -161,7 +161,7 @@ def test_a_scalar_that_is_not_clamped_signs_for_the_public_key_that_x25519_gives
 
 
 def test_a_signature_of_xeddsa_cannot_be_changed_into_another() -> None:
-    """It is below the order, and no bit of it is free: nobody but the signer makes a second signature out of a first."""
+    """No bit of it is free: nobody but the signer makes a second signature out of a first."""
     private = clamp(secrets.token_bytes(32))
     public = bytes(DhPrivateKey(private).public())
     signature = sign_xeddsa(private, b"m", secrets.token_bytes)
