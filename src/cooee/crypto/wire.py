@@ -44,6 +44,9 @@ class Fields(NamedTuple):
     numbers: Mapping[int, int]
     byte_strings: Mapping[int, bytes]
 
+    def __repr__(self) -> str:
+        return "<Fields>"
+
 
 def write(fields: Iterable[tuple[int, int | bytes | None]]) -> bytes:
     """Encode fields, which must be given in ascending order; None is left out.

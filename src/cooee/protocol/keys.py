@@ -202,6 +202,9 @@ class PutDeviceList(_Request, frozen=True):
     reset: bool = False
     password: Annotated[str, msgspec.Meta(max_length=1024, description="With reset: the account's.")] = ""
 
+    def __repr__(self) -> str:
+        return "PutDeviceList(…)"
+
 
 class ListVersion(_Body, frozen=True):
     """The version that is in force now."""

@@ -94,3 +94,8 @@ def test_groups_are_not_even_skipped(wire_type: int) -> None:
 def test_what_cannot_be_written_is_the_callers_fault(fields: list[tuple[int, int]]) -> None:
     with pytest.raises(ValueError, match=r"ascend|64 bits"):
         write(fields)
+
+
+def test_what_was_read_is_not_printed() -> None:
+    """A distribution's chain key is among it."""
+    assert "secret" not in repr(read(write(((1, b"secret"),)), {1: Field(Kind.BYTES)}))
