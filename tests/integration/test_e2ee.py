@@ -20,6 +20,7 @@ from cooee.client import (
     MessageDeleted,
     MessageUpdated,
     SendFailed,
+    SetupProgress,
     restore_backup,
 )
 from cooee.protocol.frames import MessageFrame
@@ -133,6 +134,7 @@ async def test_a_linked_device_reads_and_writes_and_has_the_history(server: Serv
     await bob.client.send_text(alice.client.me.user_id, "to both")
     assert (await laptop.reads("to both")).encrypted
     assert (await alice.reads("to both")).encrypted
+    await laptop.hears(SetupProgress, lambda event: not event.conversation_id and event.done == event.total)
     await has_read(laptop, chat, "before the laptop")
     linked = {one.device.device_id for one in await alice.client.devices() if one.linked}
     assert linked == {alice.client.me.device_id, laptop.client.me.device_id}
