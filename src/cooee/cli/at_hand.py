@@ -9,8 +9,8 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -29,6 +29,7 @@ MAX_LINE: Final = 64 << 20
 MAX_AT_ONCE: Final = 16
 """Commands that are served at once; more are turned away."""
 _WISH_S = 10.0
+_LONGEST_PATH: Final = 100
 
 
 _NOTHING: Final = msgspec.Raw(b"")
@@ -90,7 +91,8 @@ def _bound(path: Path) -> socket.socket | None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)  # whoever made it has ended: the lock is ours
-        listener.bind(_shorter(path))
+        with _short(path) as short:
+            listener.bind(short)
         path.chmod(0o600)
         listener.setblocking(False)
     except OSError:
@@ -170,7 +172,8 @@ def somebody_at_hand(folder: Path) -> bool:
         return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
-            connection.connect(_shorter(folder / NAME))
+            with _short(folder / NAME) as short:
+                connection.connect(short)
         except OSError:
             return False
     return True
@@ -183,7 +186,8 @@ async def ask(folder: Path, operation: Operation[W, R], wish: W, tell: Tell) -> 
         CliError: it could not be done, or nobody knows whether it was: the program ended meanwhile.
     """
     try:
-        reader, writer = await asyncio.open_unix_connection(_shorter(folder / NAME), limit=MAX_LINE)
+        with _short(folder / NAME) as short:
+            reader, writer = await asyncio.open_unix_connection(short, limit=MAX_LINE)
     except OSError:
         raise CliError("The program that had the store ended just now; try again.", code="store") from None
     try:
@@ -213,6 +217,15 @@ def _ended() -> CliError:
     )
 
 
-def _shorter(path: Path) -> str:
-    """Return the shorter of a socket's paths: the kernel takes 107 bytes."""
-    return min(str(path), os.path.relpath(path), key=len)
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Give a path of a socket that is short enough for the kernel, which takes 107 bytes, where there is one."""
+    shorter = min(str(path), os.path.relpath(path), key=len)
+    if len(os.fsencode(shorter)) <= _LONGEST_PATH or not sys.platform.startswith("linux"):
+        yield shorter
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

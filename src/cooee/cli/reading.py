@@ -18,7 +18,7 @@ ONLINE_S = 30.0
 """How long a connection is waited for where it must be there."""
 CATCH_UP_S = 10.0
 """How long a page of history waits for what was missed, while the server can be reached."""
-HEAL_S = 3.0
+HEAL_S = 8.0
 """How long a page of history waits for the keys of messages that cannot be read yet."""
 _LOOK_S = 0.05
 _ASK_AGAIN_S = 0.05

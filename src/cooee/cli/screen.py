@@ -10,7 +10,7 @@ import msgspec
 from cooee.cli import records
 from cooee.cli.errors import UNREACHABLE, CliError, without_internals
 from cooee.cli.invocation import Invocation
-from cooee.cli.render import Naming, clock, message_line, placeholder, reactions_text, safe, tick
+from cooee.cli.render import Naming, clock, happened, message_line, placeholder, reactions_text, safe, tick
 from cooee.cli.trouble import trouble_text
 from cooee.client import (
     ConnectionState,
@@ -183,17 +183,23 @@ class Screen:
         self._learn(message)
         self._remember(message)
         line = message_line(self._invocation.look, message, self.naming, self._invocation.now)
-        unseen = message.silent or message.event == "message_deleted"  # that one is told as what it is about
+        unseen = (
+            message.silent and not happened(message)
+        ) or message.event == "message_deleted"  # that one is told as what it is about
         self._tell(message, *() if unseen else (line,))
         if message.sender_id == self.naming.me:
             return
-        if self._left is not None and message.counts_as_unread and not placeholder(message):
+        if self._left is not None and message.counts_as_unread and self._readable(message):
             self._left -= 1
         await self._mark_read(message)
         peer = self._peer(message.conversation_id)
         if peer and peer not in self._peers:
             self._peers.add(peer)
             await self.watch()
+
+    def _readable(self, message: Message) -> bool:
+        """Tell whether a message says what it will ever say here; without encryption it stays as it is."""
+        return not placeholder(message) or not self.naming.encrypts
 
     def _remember(self, message: Message) -> None:
         """Keep what was shown, so that it can be told what becomes of it."""
