@@ -401,6 +401,16 @@ def test_a_record_of_an_older_version_is_migrated(monkeypatch: pytest.MonkeyPatc
     assert bob.decrypt(alice, alice.encrypt(bob, b"on")) == b"on"
 
 
+def test_a_record_from_before_sessions_were_retired_one_by_one_loads() -> None:
+    alice, bob = make_pair()
+    alice.start(bob)
+    record = record_of(alice, bob)
+    stored = msgspec.msgpack.decode(record.dump()[1:])
+    for one in (stored[2], *stored[3]):
+        assert one.pop() is False
+    assert SessionRecord.load(record.dump()[:1] + msgspec.msgpack.encode(stored)) == record
+
+
 def test_damaged_records_are_refused() -> None:
     alice, bob = make_pair()
     data = record_of(alice, bob).dump()
