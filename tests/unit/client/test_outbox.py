@@ -1,10 +1,22 @@
 """Which message is sent when."""
 
+from typing import Any
+
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cooee.client.e2ee.results import Letter, Sealed
 from cooee.client.model import Pending
-from cooee.client.outbox import ANSWER_WITHIN_MS, EXPIRES_AFTER_MS, IN_FLIGHT_LIMIT, Outbox, failed, is_final
+from cooee.client.outbox import (
+    ANSWER_WITHIN_MS,
+    EXPIRES_AFTER_MS,
+    IN_FLIGHT_LIMIT,
+    UNSEALED_MS,
+    Outbox,
+    failed,
+    is_final,
+)
 from tests.fakes.client_frames import CHAT, GROUP, pending
 
 
@@ -18,6 +30,59 @@ def test_one_at_a_time_in_a_conversation_in_the_order_of_writing() -> None:
     assert keys(outbox.due(1)) == []
     outbox.remove("k1")
     assert keys(outbox.due(2)) == ["k2"]
+
+
+def letter(key: str, **fields: Any) -> Pending:
+    """Return a message that is to be sent encrypted."""
+    sealed = Letter(CHAT, key, "content", bytes(32))
+    return msgspec.structs.replace(pending(key), body="{}", letter=sealed, **fields)
+
+
+def test_what_is_not_sealed_yet_holds_back_its_conversation_alone() -> None:
+    outbox = Outbox([letter("k1"), pending("k2"), pending("k3", GROUP)])
+    assert keys(outbox.due(0)) == ["k3"]
+    outbox.remove("k3")
+    assert outbox.next_due() is None, "it does not ask again and again"
+    assert keys(outbox.to_seal(set())) == ["k1"]
+    outbox.replace(letter("k1", sealed=Sealed()))
+    assert (outbox.next_due(), outbox.to_seal(set())) == (0, [])
+    assert keys(outbox.due(1)) == ["k1"]
+    outbox.remove("k1")
+    assert keys(outbox.due(2)) == ["k2"]
+
+
+def test_the_next_one_is_sealed_when_the_one_before_leaves() -> None:
+    outbox = Outbox([letter("k1", sealed=Sealed()), letter("k2"), letter("k3")])
+    assert keys(outbox.to_seal(set())) == []
+    assert keys(outbox.to_seal({"k1"})) == ["k2"]
+    outbox.accepted("k1", 5, 0)
+    assert keys(outbox.to_seal(set())) == ["k2"]
+    assert outbox.next_due() == ANSWER_WITHIN_MS
+
+
+def test_a_mismatch_is_sealed_anew_and_many_in_a_row_slow_down() -> None:
+    outbox = Outbox([letter("k1", sealed=Sealed())])
+    now, waits = 0, []
+    for _ in range(12):
+        assert keys(outbox.due(now)) == ["k1"]
+        outbox.unseal("k1", now)
+        assert keys(outbox.to_seal(set())) == ["k1"]
+        outbox.replace(letter("k1", sealed=Sealed()))
+        at = outbox.next_due()
+        assert at is not None
+        waits.append(max(at - now, 0))
+        now = max(at, now)
+    assert waits[:4] == [0, 2 * UNSEALED_MS, 4 * UNSEALED_MS, 8 * UNSEALED_MS]
+    assert max(waits) == ANSWER_WITHIN_MS
+    outbox.unseal("gone", now)
+
+
+def test_a_message_is_ready_when_it_is_sealed() -> None:
+    entry = letter("k1", sealed=Sealed())
+    assert entry.ready
+    assert entry.encrypted
+    assert "content" not in repr(entry)
+    assert not letter("k2").ready
 
 
 def test_conversations_do_not_wait_for_each_other() -> None:

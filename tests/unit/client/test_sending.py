@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,11 @@ from cooee.client.model import Pending
 from cooee.client.outbox import EXPIRES_AFTER_MS, failed
 from cooee.client.sending import Sending
 from cooee.client.store import Store
+from cooee.client.turn import Turn
+from cooee.crypto.content import ContentKey, open_body
+from cooee.domain import base64url
 from cooee.protocol import frames
+from cooee.protocol.body import MAX_BODY_BYTES, ReactionBody, TextBody, TimerBody, decode_body
 from tests.fakes.client_frames import CHAT, GROUP, ME, ack, pending
 from tests.fakes.client_store import STORE_KEY
 
@@ -128,3 +133,69 @@ async def test_what_another_device_wrote_is_given_up(desk: Desk) -> None:
         "k1": "device_changed",
         mine.client_message_id: "",
     }
+
+
+@pytest.fixture
+async def secret(tmp_path: Path) -> AsyncIterator[Desk]:
+    """A desk whose client encrypts."""
+    (tmp_path / "secret").mkdir()
+    ledger = await Ledger.open(Store(tmp_path / "secret", STORE_KEY), ME, encrypts=True)
+    yield Desk(ledger)
+    await ledger.close()
+
+
+async def test_an_encrypted_text_is_enclosed_before_it_is_stored(secret: Desk) -> None:
+    entry = await secret.sending.text("bob", "psst", reply_to="701", mentions=("bob",))
+    assert entry.letter is not None
+    assert await secret.stored() == [entry]
+    assert (entry.text, entry.preview, entry.encrypted, entry.ready) == ("psst", "", True, False)
+    assert "psst" not in entry.letter.content
+    assert secret.live.due(0) == [], "it waits until it is sealed"
+    plain = open_body(
+        ContentKey(entry.letter.key), base64url.decode(entry.letter.content), CHAT, ME, entry.client_message_id
+    )
+    assert decode_body(plain) == TextBody(text="psst", reply_to="701", mentions=("bob",))
+
+
+async def test_a_plain_conversation_is_written_in_the_clear(secret: Desk) -> None:
+    await secret.ledger.step(lambda turn: _change(turn, plain=True))
+    entry = await secret.sending.text("bob", "hello there")
+    assert (entry.encrypted, entry.preview) == (False, "hello there")
+    with pytest.raises(SendFailed) as failed_:
+        await secret.sending.control(CHAT, ReactionBody(target="701", emoji="!"))
+    assert failed_.value.code == "not_encrypted"
+
+
+async def test_the_timer_of_a_conversation_goes_with_what_is_written(secret: Desk) -> None:
+    await secret.ledger.step(lambda turn: _change(turn, timer=700))
+    entry = await secret.sending.text("bob", "soon gone")
+    assert entry.expires_in == 700
+    placed = entry.placed(ME, "701", 1, 5_000)
+    assert (placed.expires_at, placed.expires_in, placed.encrypted) == (5_700, 700, True)
+    timer = await secret.sending.control(CHAT, TimerBody(expires_in=0))
+    assert (timer.expires_in, timer.silent, timer.content) == (0, True, {"kind": "timer", "expiresIn": 0})
+
+
+async def test_what_is_too_long_or_malformed_never_enters_the_outbox(secret: Desk) -> None:
+    with pytest.raises(SendFailed) as failed_:
+        await secret.sending.text("bob", "x" * (MAX_BODY_BYTES + 1))
+    assert failed_.value.code == "too_large"
+    with pytest.raises(SendFailed) as failed_:
+        await secret.sending.control(CHAT, ReactionBody(target="no id", emoji="!"))
+    assert failed_.value.code == "bad_frame"
+    assert await secret.stored() == []
+
+
+async def test_a_retry_is_enclosed_under_another_key(secret: Desk) -> None:
+    entry = await secret.sending.text("bob", "again")
+    await secret.ledger.step(lambda turn: turn.fail(failed(entry, "not_linked", "link it")))
+    again = await secret.sending.retry(entry.client_message_id)
+    assert entry.letter is not None
+    assert again.letter is not None
+    assert again.letter.key != entry.letter.key
+    assert again.letter.client_message_id == again.client_message_id != entry.client_message_id
+    assert await secret.stored() == [again]
+
+
+def _change(turn: Turn, **changes: Any) -> None:
+    turn.change(CHAT, **changes)
