@@ -19,6 +19,24 @@ def key_changed_text(user_id: str, *, verified: bool) -> str:
     return f"{who}'s key has changed: {who} began anew, or somebody stands between you. {do}"
 
 
+def key_changed_here(user_id: str, verified: bool) -> str:
+    """Return what stands in a chat when the other's key has changed, in the full-screen client."""
+    who = safe(user_id)
+    why = f"{who} began anew, or somebody stands between you"
+    if verified:
+        return f"{who}'s key has changed ({why}). Nothing is sent until you compare it again or accept it: Ctrl-O"
+    return f"{who}'s key has changed ({why}). Compare it: Ctrl-O"
+
+
+def failed_text(code: str, reason: str) -> str:
+    """Return why a message was not sent, and what to do in the full-screen client; ``reason`` where that is all."""
+    return {
+        "key_changed": "the key has changed since you compared it: Ctrl-O, compare it again, then S sends it again",
+        "not_encrypted": "a bot reads nothing encrypted: Ctrl-O, write in the clear, then S sends it again",
+        "not_linked": "this device is not linked: Ctrl-L links it, then S sends it again",
+    }.get(code, reason)
+
+
 def trouble_text(event: KeyChanged | LinkNeeded | DeviceLinked | DeviceUnlinked | EncryptionProblem) -> str:
     """Return what ``event`` means, and what to do."""
     match event:

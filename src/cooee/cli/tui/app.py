@@ -12,7 +12,7 @@ from textual.containers import Horizontal
 from textual.events import Click, Resize
 from textual.widgets import TextArea
 
-from cooee.cli.errors import explained
+from cooee.cli.errors import CliError, explained
 from cooee.cli.tui import heading
 from cooee.cli.tui.composer import Composer
 from cooee.cli.tui.conversation_list import ConversationList
@@ -50,6 +50,7 @@ class ChatApp(App[None]):
         Binding("ctrl+n", "new", "New", show=False, priority=True),
         Binding("ctrl+f", "search", "Search", show=False, priority=True),
         Binding("ctrl+t", "attach", "Send a file", show=False, priority=True),
+        Binding("ctrl+l", "link", "Link a device", show=False, priority=True),
         Binding("ctrl+o", "details", "Details", show=False, priority=True),
         Binding("f2", "colours", "Light or dark", show=False, priority=True),
         Binding("f6", "cycle", "Next pane", show=False, priority=True),
@@ -170,7 +171,7 @@ class ChatApp(App[None]):
         """Do something; tell the user kindly when it fails."""
         try:
             await work_to_do
-        except (CooeeClientError, KeyError) as problem:
+        except (CooeeClientError, CliError, KeyError) as problem:
             told = "That message is no longer there." if isinstance(problem, KeyError) else explained(problem).message
             self.tell(told, bad=True)
             return False
@@ -226,7 +227,10 @@ class ChatApp(App[None]):
     async def _send(self, event: Composer.Sent) -> None:
         self.right.answer(None)
         asked = asked_file(event.text)
-        if asked is not None:
+        if event.edited:
+            if not await self.attempt(self.session.edit(event.chat, event.edited, event.text)):
+                self._give_back(event.chat, event.text)
+        elif asked is not None:
             self._send_file(event.chat, *asked)
         elif not await self.attempt(self.session.send(event.chat, event.text, event.answered)):
             self._give_back(event.chat, event.text)
@@ -292,7 +296,10 @@ class ChatApp(App[None]):
     def action_out(self) -> None:
         """Close the innermost thing."""
         if self.right.answering:
+            edited = bool(self.right.composer.edited)
             self.right.answer(None)
+            if edited:
+                self.right.write("")
         elif self.right.messages.has_focus:
             self.right.messages.selected = ""
             self.right.composer.focus()
@@ -331,6 +338,10 @@ class ChatApp(App[None]):
         if self.session.chat:
             self.deeds.attach()
 
+    def action_link(self) -> None:
+        """Link this device, or another one."""
+        self.deeds.secrecy.link()
+
     def action_details(self) -> None:
         """Look at the person or the group."""
         if self.session.chat:
@@ -362,5 +373,5 @@ class ChatApp(App[None]):
 
 
 _OWN = frozenset(
-    {"help", "jump", "new", "search", "attach", "details", "cycle", "beside", "out"},
+    {"help", "jump", "new", "search", "attach", "details", "link", "cycle", "beside", "out"},
 )

@@ -14,8 +14,10 @@ from cooee.client import (
     ConversationUpdated,
     ConversationView,
     Event,
+    LinkNeeded,
     Pending,
     Presence,
+    SetupProgress,
     TickChanged,
     Typing,
 )
@@ -32,6 +34,15 @@ class Book:
         self.presence: dict[str, Presence] = {}
         self.bots: set[str] = set()
         """Those of whom it is known that a program stands behind them."""
+
+        self.encrypts = False
+        """Whether what is not encrypted is marked."""
+
+        self.unlinked = False
+        """Whether this device must be linked first."""
+
+        self.setup = ""
+        """How far it is with setting up encryption; empty: nothing is being set up."""
 
         self.connection = ConnectionState("connecting")
         self.loaded = False
@@ -60,6 +71,12 @@ class Book:
                     self._typing.clear()
             case TickChanged(status="failed"):
                 self._fail(event)
+            case SetupProgress():
+                going = event.total and event.done < event.total
+                what = "Setting up encryption" if event.conversation_id else "History of the other device"
+                self.setup = f"{what}: {event.done:,} of {event.total:,}" if going else ""
+            case LinkNeeded():
+                self.unlinked = True
         self.changes += 1
 
     def _type(self, event: Typing) -> None:

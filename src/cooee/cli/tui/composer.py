@@ -20,10 +20,14 @@ class Composer(TextArea):
     ]
 
     class Sent(Told):
-        """A text is to be sent to ``chat``, as an answer to the message with the number ``answered`` (0: to none)."""
+        """A text is to be sent to ``chat``, as an answer to the message with the number ``answered`` (0: to none).
 
-        def __init__(self, chat: str, text: str, answered: int) -> None:
+        ``edited``: it takes the place of the text of that number; 0: it is a new one.
+        """
+
+        def __init__(self, chat: str, text: str, answered: int, edited: int = 0) -> None:
             super().__init__()
+            self.edited = edited
             self.chat = chat
             self.text = text
             self.answered = answered
@@ -40,6 +44,7 @@ class Composer(TextArea):
         self.cursor_blink = False
         self.chat = ""
         self.answered = 0
+        self.edited = 0
 
     async def _on_key(self, event: Key) -> None:
         if event.key in _BREAKS:
@@ -60,9 +65,9 @@ class Composer(TextArea):
     def _send(self) -> None:
         """Hand the text on and be empty at once: what is typed next belongs to the next message."""
         if self.chat and self.text.strip():
-            self.post_message(self.Sent(self.chat, self.text.strip("\n"), self.answered))
+            self.post_message(self.Sent(self.chat, self.text.strip("\n"), self.answered, self.edited))
             self.text = ""
-            self.answered = 0
+            self.answered = self.edited = 0
 
     async def _on_paste(self, event: Paste) -> None:
         event.prevent_default()

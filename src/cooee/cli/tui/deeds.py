@@ -16,6 +16,7 @@ from cooee.cli.tui.details import (
 from cooee.cli.tui.dialogs import Ask, Choose
 from cooee.cli.tui.group_dialogs import MUTE_CHOICES, NEW_CHOICES, NewGroup, user_list
 from cooee.cli.tui.items import Bubble
+from cooee.cli.tui.secrecy import Secrecy
 from cooee.cli.tui.session import Session
 from cooee.cli.tui.text import one_line
 from cooee.client import SendFailed
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from cooee.cli.tui.app import ChatApp
 
 
+_OF_NUMBERED = frozenset({"reply", "react", "edit", "delete"})
+
+
 class Deeds:
     """The deeds of one `ChatApp`; each runs beside it and tells when it could not be done."""
 
@@ -34,6 +38,7 @@ class Deeds:
         self._app = app
         self._session = session
         self.view: files.View = files.view_with_system
+        self.secrecy = Secrecy(app, session)
 
     # --- conversations
 
@@ -79,17 +84,38 @@ class Deeds:
         elif what == "copy":
             app.copy_to_clipboard(bubble.content or bubble.file)
             app.tell("Copied.")
-        elif what == "reply" and bubble.number:
-            app.right.answer(bubble)
-            app.right.composer.focus()
-        elif what == "delete" and bubble.number:
-            app.run_worker(self._delete(bubble), group="deed")
+        elif what in _OF_NUMBERED and bubble.number:
+            self._numbered(what, bubble)
         elif what in ("retry", "discard") and bubble.status == "failed":
             await app.attempt((session.retry if what == "retry" else session.discard)(bubble.client_message_id))
         elif what == "quoted":
             await self._show_quoted(bubble)
         elif what == "file" and bubble.file and bubble.number:
             app.run_worker(app.attempt(self._show_file(bubble)), group="file")
+
+    def _numbered(self, what: str, bubble: Bubble) -> None:
+        """Do what can only be done with a message that has its number."""
+        app = self._app
+        if what == "reply":
+            app.right.answer(bubble)
+            app.right.composer.focus()
+        elif what == "react":
+            self.secrecy.react(bubble)
+        elif what == "edit":
+            self._edit(bubble)
+        else:
+            app.run_worker(self._delete(bubble), group="deed")
+
+    def _edit(self, bubble: Bubble) -> None:
+        """Put an own text into the composer."""
+        app = self._app
+        if not bubble.own or not (bubble.plain and (bubble.content or bubble.file)):
+            app.tell("Only your own messages can be edited.", bad=True)
+        elif app.right.written.strip() and not app.right.answering:
+            app.tell("Send first what you are writing, or take it away.", bad=True)
+        else:
+            app.right.edit(bubble)
+            app.right.composer.focus()
 
     async def _delete(self, bubble: Bubble) -> None:
         chat = self._session.chat
@@ -207,7 +233,11 @@ class Deeds:
             "block": (api.block, f"{peer} is blocked."),
             "unblock": (api.unblock, f"{peer} can write to you again."),
         }
-        if chosen in deeds:
+        if chosen == "compare":
+            await self._app.attempt(self.secrecy.compare(peer))
+        elif chosen in {"mode", "timer"}:
+            await self._of_chat(self._session.chat, chosen)
+        elif chosen in deeds:
             act, done = deeds[chosen]
             if await self._app.attempt(act(peer)):
                 self._app.tell(done)
@@ -218,8 +248,13 @@ class Deeds:
         deed, _, user = chosen.partition(":")
         if deed == "member":
             await self._app.attempt(self._member(chat, user))
+        elif deed in {"mode", "timer"}:
+            await self._of_chat(chat, deed)
         elif deed:
             await self._app.attempt(self._administer(chat, deed))
+
+    async def _of_chat(self, chat: str, deed: str) -> None:
+        await self._app.attempt(self.secrecy.switch(chat) if deed == "mode" else self.secrecy.timer(chat))
 
     async def _administer(self, chat: str, deed: str) -> None:
         api, app, me = self._session.client.api, self._app, self._session.book.me

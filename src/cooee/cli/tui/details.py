@@ -95,7 +95,7 @@ def person_text(book: Book, conversation_id: str, user: http.User | None, now: d
 
 
 class PersonDetails(Dialog[str]):
-    """A person: gives ``contact``, ``uncontact``, ``block`` or ``unblock``."""
+    """A person: gives ``contact``, ``uncontact``, ``block``, ``unblock``, ``compare``, ``timer`` or ``mode``."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -131,6 +131,7 @@ class PersonDetails(Dialog[str]):
         known, blocked = peer in contacts, peer in blocks
         self.query_one("#actions", OptionList).set_options(
             [
+                *encryption_options(self._session, self._chat, bot=user.bot),
                 Option("Remove from your contacts", id="uncontact")
                 if known
                 else Option("Add to your contacts (they see when you are there)", id="contact"),
@@ -147,7 +148,7 @@ class PersonDetails(Dialog[str]):
 
 
 class GroupDetails(Dialog[str]):
-    """A group: gives ``member:USER``, ``add``, ``invite``, ``revoke``, ``rename``, ``leave`` or ``delete``."""
+    """A group: gives ``member:USER``, ``add``, ``invite``, ``revoke``, ``rename``, ``leave``, ``timer``…."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -177,12 +178,28 @@ class GroupDetails(Dialog[str]):
         about.update(Text(f"{several(len(group.members), 'member')}; you are {article(role_in(group, me))}"))
         actions = self.query_one("#actions", OptionList)
         members = [Option(Text(text), id=key) for key, text in member_rows(group, me)]
-        actions.set_options([*(Option(Text(text), id=key) for key, text in group_choices(group, me)), None, *members])
+        shared = encryption_options(self._session, self._chat, admin=role_in(group, me) != Role.MEMBER)
+        choices = [Option(Text(text), id=key) for key, text in group_choices(group, me)]
+        actions.set_options([*choices, *shared, None, *members])
         actions.highlighted = 0
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Answer."""
         self.answer(event.option_id)
+
+
+def encryption_options(session: Session, chat: str, *, bot: bool = False, admin: bool = True) -> list[Option]:
+    """Return what can be done about the encryption of a chat; ``bot``: the other one reads nothing encrypted."""
+    if not session.book.encrypts:
+        return []
+    view, options = session.book.view(chat), []
+    if view.kind == "direct" and not bot:
+        options.append(Option("Compare the safety number", id="compare"))
+    if not view.plain:
+        options.append(Option("Let messages disappear", id="timer"))
+    if admin:
+        options.append(Option("Encrypt end to end again" if view.plain else "Write in the clear", id="mode"))
+    return options
 
 
 def role_in(group: http.Group, user: str) -> Role:

@@ -2,11 +2,14 @@
 
 from datetime import datetime
 
+from cooee.cli.render import PLAIN, span_text
 from cooee.cli.tui.book import Book, connection_line
 from cooee.cli.tui.items import Bubble
 from cooee.cli.tui.palette import Line, Span
 from cooee.cli.tui.rows import typing_text
 from cooee.cli.tui.text import last_seen, one_line, several
+
+UNLINKED = "This device is not linked: it can read and write nothing encrypted · Ctrl-L links it"
 
 
 def me_line(book: Book, now: datetime) -> tuple[Line, Line]:
@@ -31,11 +34,12 @@ def empty_list(book: Book, *, archived: bool) -> str:
 
 
 def chat_line(book: Book, chat: str) -> Line:
-    """Return the name of a chat, the userId where that is another (a name can be chosen), and whether it is a bot."""
+    """Return the name of a chat, the userId where that is another, whether it is a bot, and whether it is in clear."""
     peer, name = book.peer(chat), book.name(chat)
     handle = f"  @{peer}" if peer and peer not in (name, book.me) else ""
     kind = (Span("  bot", "accent"),) if peer in book.bots else ()
-    return Span(name, bold=True), Span(handle, "muted"), *kind
+    plain = (Span(f"  {PLAIN}", "danger"),) if book.encrypts and book.view(chat).plain else ()
+    return Span(name, bold=True), Span(handle, "muted"), *kind, *plain
 
 
 def chat_state(book: Book, chat: str, now: datetime) -> Line:
@@ -45,19 +49,30 @@ def chat_state(book: Book, chat: str, now: datetime) -> Line:
         return (Span(typing_text(typing, direct=bool(peer)), "success"),)
     if not peer:
         members = several(len(view.members), "member") if view.members else "group"
-        return (Span("you are no longer in this group" if view.left else members, "muted"),)
+        return (Span("you are no longer in this group" if view.left else members + timer_text(book, chat), "muted"),)
     if book.online(chat):
-        return (Span("● online", "success"),)
+        return Span("● online", "success"), Span(timer_text(book, chat), "muted")
     presence = book.presence.get(peer)
     seen = last_seen(presence.last_seen, now) if presence is not None and peer != book.me else ""
-    return (Span(seen, "muted"),) if seen else ()
+    told = f"{seen}{timer_text(book, chat)}".removeprefix(" · ")
+    return (Span(told, "muted"),) if told else ()
+
+
+def timer_text(book: Book, chat: str) -> str:
+    """Return after how long messages disappear, for the line below the name; empty: they stay."""
+    timer = book.view(chat).timer
+    return f" · messages disappear after {span_text(timer)}" if timer else ""
 
 
 def status_line(book: Book, *, chat: bool, ended: bool) -> Line:
-    """Return the last line: how the connection stands when it is not there, else what can be done."""
+    """Return the last line: how connection or encryption stand when all is not well, else what can be done."""
     text = connection_line(book.connection, book.queued)
     if text:
         return (Span(text, "danger" if ended else "accent", "raised", bold=True),)
+    if book.unlinked:
+        return (Span(UNLINKED, "danger", "raised", bold=True),)
+    if book.setup:
+        return (Span(book.setup, "accent", "raised", bold=True),)
     keys = "F1 help · Ctrl-K jump · Ctrl-N new · Ctrl-F search"
     waiting = f"Sending {several(book.queued, 'message')} · " if book.queued else ""
     return (Span(f"{waiting}{keys}{' · Ctrl-O details' if chat else ''} · Ctrl-Q quit", "muted", "raised"),)
@@ -72,3 +87,8 @@ def reply_line(bubble: Bubble) -> Line:
     """Return what is being answered."""
     who = "yourself" if bubble.own else one_line(bubble.sender)
     return Span(f"Reply to {who}: ", "accent", "raised"), Span(one_line(bubble.content), "muted", "raised")
+
+
+def edit_line(bubble: Bubble) -> Line:
+    """Return what is being edited."""
+    return Span("Edit: ", "accent", "raised"), Span(one_line(bubble.content), "muted", "raised")

@@ -5,11 +5,13 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from cooee.cli.files import file_text
-from cooee.cli.render import system_text
+from cooee.cli.render import happened, marks, placeholder, reactions_text
+from cooee.cli.trouble import failed_text
 from cooee.cli.tui.rows import status_of, summary
 from cooee.cli.tui.text import day, local, one_line, several
 from cooee.cli.tui.timeline import Timeline
 from cooee.client import ConversationView, Message, Pending
+from cooee.client.model import CONTENT_CONTROL
 from cooee.domain.message import CONTENT_TEXT
 
 JOINED_WITHIN_MS = 120_000
@@ -33,6 +35,7 @@ class Bubble(NamedTuple):
     ``plain`` False: ``content`` is no text of the sender but stands for what cannot be shown. ``quote``: who and what
     is answered. ``number`` is 0 until it is known; then ``client_message_id`` tells which message it is.
     ``file``: name, size and type of its file, and ``content`` is the caption then; empty: it has none.
+    ``marks``: edited, not encrypted, when it disappears. ``reactions``: each emoji with who chose it.
     """
 
     key: str
@@ -48,13 +51,18 @@ class Bubble(NamedTuple):
     reason: str = ""
     quote: tuple[str, str] | None = None
     file: str = ""
+    marks: str = ""
+    reactions: str = ""
 
 
 Item = Notice | Bubble
 
 
 class Scene(NamedTuple):
-    """What the items depend on beside the messages: who looks, the own ticks, where the unread began, and when."""
+    """What the items depend on beside the messages: who looks, the own ticks, where the unread began, and when.
+
+    ``encrypts``: what is not encrypted is marked. ``notices``: what stands at the end until something is done about it.
+    """
 
     me: str
     view: ConversationView
@@ -62,6 +70,8 @@ class Scene(NamedTuple):
     unread_above: int
     unread_count: int
     now: datetime
+    encrypts: bool = False
+    notices: Sequence[str] = ()
 
 
 def items(timeline: Timeline, scene: Scene) -> list[Item]:
@@ -70,11 +80,13 @@ def items(timeline: Timeline, scene: Scene) -> list[Item]:
     if timeline.loaded and timeline.complete:
         weaving.begin(said=bool(timeline.messages or scene.waiting))
     for message in timeline.messages:
-        if message.event != "message_deleted" and not message.silent:
+        if message.event != "message_deleted" and not message.hidden and (not message.silent or happened(message)):
             weaving.message(message)
     if timeline.at_end or not timeline.loaded:
         for entry in scene.waiting:
-            weaving.pending(entry)
+            if entry.content_type != CONTENT_CONTROL:
+                weaving.pending(entry)
+        weaving.told += [Notice(f"notice {at}", "event", text) for at, text in enumerate(scene.notices)]
     return weaving.told
 
 
@@ -111,13 +123,13 @@ class _Weaving:
                 several(scene.unread_count, "unread message") if scene.unread_count < 999 else "999+ unread messages"
             )
             self.told.append(Notice("unread", "unread", count))
-        if message.event:
+        if happened(message):
             self._former = None
-            text = one_line(system_text(message), 500)
+            text = one_line(happened(message), 500)
             self.told.append(Notice(str(message.sequence_number), "event", text, message.sequence_number))
             return
         file = _file(message)
-        plain = message.content_type == CONTENT_TEXT or bool(file)
+        plain = (message.content_type == CONTENT_TEXT or bool(file)) and not placeholder(message)
         self._bubble(
             Bubble(
                 str(message.sequence_number),
@@ -132,6 +144,8 @@ class _Weaving:
                 status=status_of(message, scene.view) if own and not message.deleted else "",
                 quote=self._quote(message.reply_to),
                 file=file,
+                marks=", ".join(marks(message, scene.now, plain=scene.encrypts)),
+                reactions=one_line(reactions_text(message)),
             )
         )
 
@@ -149,7 +163,8 @@ class _Weaving:
                 plain=True,
                 timestamp=entry.created_at,
                 status=entry.status,
-                reason=entry.reason,
+                reason=failed_text(entry.code, entry.reason),
+                marks="not encrypted" if self._scene.encrypts and not entry.encrypted else "",
                 quote=self._quote(entry.reply_to),
                 file=_file(entry),
             )

@@ -59,6 +59,11 @@ def _bubble(bubble: Bubble, looks: Looks) -> tuple[Line, ...]:
     inner = max(_width(line) for line in [*head, *content])
     inner = max(inner, last + 2 + tail_width if fits else tail_width)
     lines = [*head, *content]
+    if bubble.reactions:
+        lines[-1:] = [*content[-1:], (Span(clip(bubble.reactions, widest), "accent", ground),)]
+        last = _width(lines[-1])
+        fits = last + 2 + tail_width <= widest
+        inner = max(inner, last + 2 + tail_width if fits else max(last, tail_width))
     if not fits:
         lines.append(())
     lines = [_stretch(line, inner, ground) for line in lines[:-1]] + [_tailed(lines[-1], tail, inner, ground)]
@@ -101,7 +106,7 @@ def _content(bubble: Bubble, widest: int, ground: str) -> list[Line]:
 
 
 def _tail(bubble: Bubble, looks: Looks, ground: str) -> Line:
-    when = Span(minute(bubble.timestamp, looks.now), "muted", ground)
+    when = Span(f"{bubble.marks} {minute(bubble.timestamp, looks.now)}".lstrip(), "muted", ground)
     if not bubble.status:
         return (when,)
     ink = {"read": "read", "failed": "danger"}.get(bubble.status, "muted")

@@ -36,6 +36,8 @@ class MessageList(ScrollView, can_focus=True):
         Binding("o", "act('file')", "Open the file", show=False),
         Binding("r", "act('reply')", "Reply", show=False),
         Binding("c,y", "act('copy')", "Copy", show=False),
+        Binding("a,plus", "act('react')", "React", show=False),
+        Binding("e", "act('edit')", "Edit", show=False),
         Binding("d,delete", "act('delete')", "Delete", show=False),
         Binding("s", "act('retry')", "Send again", show=False),
         Binding("x", "act('discard')", "Discard", show=False),
@@ -58,7 +60,8 @@ class MessageList(ScrollView, can_focus=True):
     class Wanted(Told):
         """Something is to be done with a message.
 
-        ``what`` is enter (the file, or all of the text), open, file, reply, copy, delete, retry, discard or quoted.
+        ``what`` is enter (the file, or all of the text), open, file, reply, react, edit, copy, delete, retry, discard
+        or quoted.
         """
 
         def __init__(self, what: str, about: Bubble) -> None:

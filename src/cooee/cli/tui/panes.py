@@ -125,9 +125,18 @@ class ChatPane(Vertical):
     def answer(self, bubble: Bubble | None) -> None:
         """Answer a message with the next one; None: none."""
         self.composer.answered = bubble.number if bubble is not None else 0
+        self.composer.edited = 0
         self.reply.display = bubble is not None
         if bubble is not None:
             self.reply.say(heading.reply_line(bubble), (Span("Esc: not", "muted", "raised"),))
+
+    def edit(self, bubble: Bubble) -> None:
+        """Give an own message another text: it stands in the composer, and Enter puts it in its place."""
+        self.answer(None)
+        self.write(bubble.content)
+        self.composer.edited = bubble.number
+        self.reply.display = True
+        self.reply.say(heading.edit_line(bubble), (Span("Esc: not", "muted", "raised"),))
 
     @property
     def written(self) -> str:
@@ -137,7 +146,7 @@ class ChatPane(Vertical):
     @property
     def answering(self) -> bool:
         """Whether the next message answers one."""
-        return bool(self.composer.answered)
+        return bool(self.composer.answered or self.composer.edited)
 
     def write(self, text: str) -> None:
         """Put a text for the open chat into the composer; nobody is told that the user types."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from cooee.cli.files import file_text
-from cooee.cli.render import system_text
+from cooee.cli.render import happened, placeholder
 from cooee.cli.tui.book import Book, is_muted
 from cooee.cli.tui.palette import Line, Span
 from cooee.cli.tui.text import cells, clip, fill, one_line, short_time
@@ -70,7 +70,7 @@ def _last(book: Book, view: ConversationView) -> Line:
     message = view.last
     assert message is not None  # noqa: S101  # the caller looked
     said = summary(message)
-    if message.event or message.deleted:
+    if happened(message) or message.deleted:
         return (Span(said, "muted", italic=True),)
     if message.sender_id == book.me:
         status = status_of(message, view)
@@ -84,8 +84,10 @@ def summary(message: Message) -> str:
     """Return what a message says or is, in one line."""
     if message.deleted or message.event == "message_deleted":
         return "This message was deleted"
-    if message.event:
-        return one_line(system_text(message))
+    if happened(message):
+        return one_line(happened(message))
+    if placeholder(message):
+        return placeholder(message)
     return said_by(message)
 
 

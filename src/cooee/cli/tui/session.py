@@ -11,16 +11,23 @@ from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 
+from cooee.cli.trouble import key_changed_here
 from cooee.cli.tui.book import Book
 from cooee.cli.tui.items import Item, Scene, items
 from cooee.cli.tui.timeline import Timeline
 from cooee.client import (
     Client,
     ConnectionFailed,
+    ConnectionState,
     CooeeClientError,
+    DeviceLinked,
+    DeviceUnlinked,
     Event,
+    KeyChanged,
+    LinkNeeded,
     Message,
     MessageDeleted,
+    MessageUpdated,
     SendFailed,
     ServerError,
     Stopped,
@@ -61,6 +68,8 @@ class Session:
         self._learned: set[str] = set()
         self._watched: set[str] = set()
         self._typing_told = 0.0
+        self._notices: dict[str, list[str]] = {}
+        book.encrypts = client.encrypts
 
     # --- what happens
 
@@ -83,14 +92,38 @@ class Session:
     async def take(self, event: Event) -> None:
         """Follow one event."""
         self.book.take(event)
+        self._take_of_encryption(event)
         timeline = self.timeline
         match event:
             case TickChanged(status="sent", client_message_id=str(key)) if event.sequence_number is not None:
                 await self._settle(event.conversation_id, key)
             case Message() if timeline is not None and event.conversation_id == timeline.conversation_id:
                 timeline.add(event)
+            case MessageUpdated(message=message):
+                if timeline is not None and message.conversation_id == timeline.conversation_id:
+                    timeline.update(message)
             case MessageDeleted() if timeline is not None and event.conversation_id == timeline.conversation_id:
                 timeline.delete(event.sequence_number)
+        self.changed()
+
+    def _take_of_encryption(self, event: Event) -> None:
+        """Follow what a person has to know of encryption."""
+        client = self.client
+        if isinstance(event, KeyChanged):
+            self.notice(client.conversation_id(event.user_id), key_changed_here(event.user_id, event.verified))
+        if isinstance(event, DeviceLinked | DeviceUnlinked | LinkNeeded | ConnectionState) and client.encrypts:
+            self.book.unlinked = client.standing == "unlinked"
+
+    def notice(self, chat: str, text: str) -> None:
+        """Let a sentence stand at the end of a chat until something is done about it."""
+        told = self._notices.setdefault(chat, [])
+        if text not in told:
+            told.append(text)
+            self.changed()
+
+    def forget_notices(self, chat: str) -> None:
+        """Something was done about what stands at the end of a chat."""
+        self._notices.pop(chat, None)
         self.changed()
 
     async def _settle(self, conversation_id: str, client_message_id: str) -> None:
@@ -218,6 +251,8 @@ class Session:
             self.unread_above,
             self.unread_count,
             now,
+            self.book.encrypts,
+            tuple(self._notices.get(chat, ())),
         )
         return items(timeline, scene)
 
@@ -229,7 +264,8 @@ class Session:
         view = self.book.view(timeline.conversation_id)
         ticks = (view.delivered_through, view.read_through)
         waiting = self.book.waiting(timeline.conversation_id)
-        return id(timeline), timeline.changes, timeline.at_end, ticks, waiting, self.unread_count, now.date()
+        notices = len(self._notices.get(timeline.conversation_id, ()))
+        return id(timeline), timeline.changes, timeline.at_end, ticks, waiting, self.unread_count, notices, now.date()
 
     # --- what the user does
 
@@ -250,6 +286,15 @@ class Session:
         if timeline is not None and timeline is self.timeline:
             self.unread_count = 0
             await self.go_to(None)
+        self.changed()
+
+    async def edit(self, chat: str, number: int, text: str) -> None:
+        """Give an own message another text.
+
+        Raises:
+            SendFailed, StoreError: it was not taken.
+        """
+        await self.client.edit(chat, number, text)
         self.changed()
 
     async def send_file(self, chat: str, path: str, caption: str) -> None:
@@ -310,7 +355,7 @@ class Session:
             await self.client.watch_presence(sorted(wanted))
 
     async def learn_peer(self) -> None:
-        """Ask once whether the other one of the open direct chat is a bot."""
+        """Ask once whether the other one of the open direct chat is a bot, or has another key than before."""
         peer = self.book.peer(self.chat) if self.chat else ""
         if not peer or peer == self.book.me or peer in self._learned or self.book.connection.state != "online":
             return
@@ -319,6 +364,10 @@ class Session:
             if (await self.client.api.user(peer)).bot:
                 self.book.bots.add(peer)
                 self.changed()
+            elif self.client.encrypts and self.client.standing == "linked":
+                number = await self.client.safety_number(peer)
+                if number.changed:
+                    self.notice(self.client.conversation_id(peer), key_changed_here(peer, number.verified))
 
     async def peek(self, conversation_ids: Iterable[str]) -> None:
         """Load the last message of conversations that a new device knows only by name."""

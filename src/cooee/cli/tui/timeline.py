@@ -97,6 +97,17 @@ class Timeline:
             self.messages.insert(at, message)
         self.changes += 1
 
+    def update(self, message: Message) -> None:
+        """Show what became of a message: readable at last, edited, or reacted to. One that is not here is left out."""
+        at = self._place(message.sequence_number)
+        if at < len(self.messages) and self.messages[at].sequence_number == message.sequence_number:
+            self.messages[at] = message
+            self.changes += 1
+        else:
+            held = [one.sequence_number for one in self._early]
+            if message.sequence_number in held:
+                self._early[held.index(message.sequence_number)] = message
+
     def delete(self, sequence_number: int) -> None:
         """Show a message as deleted."""
         at = self._place(sequence_number)
