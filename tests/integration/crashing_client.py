@@ -29,7 +29,9 @@ async def main(url: str, store: str, peer: str, count: int, encryption: Literal[
         listening = asyncio.create_task(listen(client))
         say("ready")
         mine = {entry.text for entry in await client.outbox()}
-        mine |= {found.text for found in await client.search("m", limit=10 * count) if found.sender_id != peer}
+        mine |= {
+            found.text for found in await client.search("m", limit=10 * count) if found.sender_id == client.me.user_id
+        }
         for number in range(count):
             if f"m{number}" not in mine:
                 await client.send_text(peer, f"m{number}")

@@ -51,10 +51,16 @@ class Person:
 
     async def reads(self, text: str) -> Message:
         """Wait for a message with this text; also one that could be read only later."""
+        return await self._reads(lambda message: message.text == text)
 
+    async def reads_from(self, user_id: str, text: str) -> Message:
+        """Wait for a message of ``user_id`` with this text."""
+        return await self._reads(lambda message: (message.sender_id, message.text) == (user_id, text))
+
+    async def _reads(self, wanted: Callable[[Message], bool]) -> Message:
         def found() -> list[Message]:
             told = (event.message if isinstance(event, MessageUpdated) else event for event in self.told)
-            return [event for event in told if isinstance(event, Message) and event.text == text]
+            return [event for event in told if isinstance(event, Message) and wanted(event)]
 
         async with asyncio.timeout(WAIT_S), self._changed:
             await self._changed.wait_for(found)
