@@ -139,6 +139,9 @@ def test_a_full_disk_is_named_and_leaves_nothing(shell: Shell, tmp_path: Path) -
     def no_large_files() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, 8_192))
 
+    listening = shell.pipe("listen", "--json")  # has the store, which must not be full
+    assert listening.stdout is not None
+    assert any('"online"' in line for line in listening.stdout)
     run = subprocess.run(
         [sys.executable, "-m", "cooee", "export", alice, "-o", str(folder / "log.txt")],
         env=whole(shell.environment),
@@ -147,6 +150,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(shell: Shell, tmp_path: Path) -
         text=True,
         check=False,
     )
+    listening.terminate()
+    listening.communicate()
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr == f"cooee: {folder / 'log.txt'}: File too large; write elsewhere.\n"
     assert list(folder.iterdir()) == []

@@ -80,11 +80,11 @@ async def test_a_group_is_founded_and_administered(server: ServerProcess, cafe: 
     group = await alice.client.api.group(chat)
     assert {member.user_id for member in group.members} == {alice_id, bob_id, carol_id, dora_id}
     members = sorted([bob_id, carol_id, dora_id])
-    down = ["down"] * (6 + members.index(bob_id))
+    down = ["down"] * (8 + members.index(bob_id))
     await administers(*down, "enter", sees="Make an admin")
     await alice.press("down", "enter")
     await alice.sees(f"made {bob_id} admin")
-    await administers(*["down"] * 8, "enter", sees="Remove ")
+    await administers(*["down"] * 10, "enter", sees="Remove ")
     await alice.press("end", "enter")
     await alice.sees("removed ")
 

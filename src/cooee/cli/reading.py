@@ -1,8 +1,9 @@
 """Reading what was said, as the client that has the store does it: only there can encrypted messages be read."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -11,7 +12,7 @@ from cooee.cli.operation import Operation, Tell
 from cooee.cli.sending import message_at
 from cooee.cli.statuses import ticked_through
 from cooee.cli.targets import find_by_api, find_conversation, group_titles
-from cooee.client import Api, Client, ConnectionFailed, Message, ServerError, Stopped
+from cooee.client import Api, Client, ConnectionFailed, HistoryPage, Message, NotLoggedIn, ServerError
 from cooee.domain.receipt import Watermark
 
 ONLINE_S = 30.0
@@ -93,12 +94,15 @@ async def _history(client: Client, wish: HistoryWish, _: Tell) -> Shown:
     conversation_id = await find_conversation(wish.conversation, me, lambda: _titles(client))
     await caught_up(client)
     head = None
-    with suppress(ConnectionFailed, ServerError):
+    try:
         head = await client.api.conversation(conversation_id)
+    except NotLoggedIn:
+        raise
+    except (ConnectionFailed, ServerError):
+        pass  # what is held here is shown
     newest = head.last_sequence_number + 1 if head is not None and wish.before is None else wish.before
-    page = await client.history(conversation_id, before=newest, limit=wish.limit)
-    if await _healed(client, page.messages):
-        page = await client.history(conversation_id, before=newest, limit=wish.limit)
+    again = partial(client.history, conversation_id, before=newest, limit=wish.limit)
+    page = await _healed(client, await again(), again)
     view = await client.conversation(conversation_id)
     if head is not None:
         ticked, title = await ticked_through(client.api, head, me), head.title
@@ -112,20 +116,15 @@ async def _history(client: Client, wish: HistoryWish, _: Tell) -> Shown:
 HISTORY = Operation("history", _history, HistoryWish, Shown)
 
 
-async def _healed(client: Client, messages: Sequence[Message]) -> bool:
-    """Wait a little for the keys of what cannot be read; tell whether anything has changed."""
-    waiting = {(one.conversation_id, one.sequence_number) for one in messages if one.problem == "waiting"}
-    if not waiting or client.connection.state != "online":
-        return False
-    before = len(waiting)
-    with suppress(TimeoutError, Stopped):
-        async with asyncio.timeout(HEAL_S), aclosing(client.events()) as events:
-            while waiting:
-                event = await anext(events)
-                message = getattr(event, "message", None)
-                if isinstance(message, Message) and not message.problem:
-                    waiting.discard((message.conversation_id, message.sequence_number))
-    return len(waiting) < before
+async def _healed(client: Client, page: HistoryPage, again: Callable[[], Awaitable[HistoryPage]]) -> HistoryPage:
+    """Return a page once all of it can be read, or as it is after a while: keys may be on their way."""
+    until = asyncio.get_running_loop().time() + HEAL_S
+    while client.connection.state == "online" and any(message.problem == "waiting" for message in page.messages):
+        if asyncio.get_running_loop().time() > until:
+            break
+        await asyncio.sleep(_LOOK_S)
+        page = await again()
+    return page
 
 
 # --- pages in order, for exports and files

@@ -164,12 +164,13 @@ class Screen:
             case ConversationUpdated() if event.conversation.title:
                 self.naming.titles[event.conversation.conversation_id] = event.conversation.title
             case _:
-                self._show_of_encryption(event)
+                await self._show_of_encryption(event)
 
-    def _show_of_encryption(self, event: Event) -> None:
+    async def _show_of_encryption(self, event: Event) -> None:
         match event:
             case MessageUpdated() if self.wants(event.message.conversation_id):
                 self._show_update(event)
+                await self._mark_read(event.message)
             case EncryptionChanged() if self.wants(event.conversation_id):
                 self._tell(event)  # the system message says it to people
             case KeyChanged() | LinkNeeded() | DeviceLinked() | DeviceUnlinked() | EncryptionProblem():
@@ -235,7 +236,7 @@ class Screen:
         self._invocation.note(trouble_text(event))
 
     async def _mark_read(self, message: Message) -> None:
-        if self._wishes.read and message.sender_id != self.naming.me:
+        if self._wishes.read and message.sender_id != self.naming.me and self._readable(message):
             await self._chats.mark_read(message.conversation_id, message.sequence_number)
 
     def _learn(self, message: Message) -> None:

@@ -15,6 +15,7 @@ from cooee.client import (
     ConversationView,
     Event,
     LinkNeeded,
+    MessageUpdated,
     Pending,
     Presence,
     SetupProgress,
@@ -71,13 +72,22 @@ class Book:
                     self._typing.clear()
             case TickChanged(status="failed"):
                 self._fail(event)
+            case _:
+                self._take_of_encryption(event)
+        self.changes += 1
+
+    def _take_of_encryption(self, event: Event) -> None:
+        match event:
+            case MessageUpdated(message=message):
+                view = self.views.get(message.conversation_id)
+                if view is not None and view.last is not None and view.last.sequence_number == message.sequence_number:
+                    self._put(msgspec.structs.replace(view, last=message))
             case SetupProgress():
                 going = event.total and event.done < event.total
                 what = "Setting up encryption" if event.conversation_id else "History of the other device"
                 self.setup = f"{what}: {event.done:,} of {event.total:,}" if going else ""
             case LinkNeeded():
                 self.unlinked = True
-        self.changes += 1
 
     def _type(self, event: Typing) -> None:
         people = self._typing.setdefault(event.conversation_id, {})

@@ -131,13 +131,13 @@ class PersonDetails(Dialog[str]):
         known, blocked = peer in contacts, peer in blocks
         self.query_one("#actions", OptionList).set_options(
             [
-                *encryption_options(self._session, self._chat, bot=user.bot),
                 Option("Remove from your contacts", id="uncontact")
                 if known
                 else Option("Add to your contacts (they see when you are there)", id="contact"),
                 Option("Lift the block", id="unblock")
                 if blocked
                 else Option("Block: no messages either way", id="block"),
+                *encryption_options(self._session, self._chat, bot=user.bot),
             ]
         )
         self.query_one("#actions", OptionList).highlighted = 0

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from cooee.cli.files import file_text
-from cooee.cli.render import happened, marks, placeholder, reactions_text
+from cooee.cli.render import WAITING, happened, marks, placeholder, reactions_text
 from cooee.cli.trouble import failed_text
 from cooee.cli.tui.rows import status_of, summary
 from cooee.cli.tui.text import day, local, one_line, several
@@ -35,7 +35,8 @@ class Bubble(NamedTuple):
     ``plain`` False: ``content`` is no text of the sender but stands for what cannot be shown. ``quote``: who and what
     is answered. ``number`` is 0 until it is known; then ``client_message_id`` tells which message it is.
     ``file``: name, size and type of its file, and ``content`` is the caption then; empty: it has none.
-    ``marks``: edited, not encrypted, when it disappears. ``reactions``: each emoji with who chose it.
+    ``marks``: edited, not encrypted, when it disappears. ``reactions``: each emoji with who chose it. ``waiting``: it
+    cannot be read yet, so whoever sees it has not read it.
     """
 
     key: str
@@ -53,6 +54,7 @@ class Bubble(NamedTuple):
     file: str = ""
     marks: str = ""
     reactions: str = ""
+    waiting: bool = False
 
 
 Item = Notice | Bubble
@@ -146,6 +148,7 @@ class _Weaving:
                 file=file,
                 marks=", ".join(marks(message, scene.now, plain=scene.encrypts)),
                 reactions=one_line(reactions_text(message)),
+                waiting=scene.encrypts and placeholder(message) == WAITING,
             )
         )
 

@@ -195,8 +195,10 @@ class Blocks:
         while at is not None and at >= 0:
             ends_in_sight = top < self.starts[at + 1] <= bottom
             fills = self.starts[at] <= top and self.starts[at + 1] >= bottom
-            if (ends_in_sight or fills) and self.items[at].number:
-                return self.items[at].number
+            item = self.items[at]
+            waiting = isinstance(item, Bubble) and item.waiting
+            if (ends_in_sight or fills) and item.number and not waiting:
+                return item.number
             if self.starts[at + 1] <= top:
                 break
             at -= 1
