@@ -1,4 +1,4 @@
-"""``kill -9`` of clients in encrypted groups, while devices come and go: nothing lost, nothing doubled, all readable."""
+"""``kill -9`` of clients in encrypted groups, while devices come and go: nothing lost or doubled, all readable."""
 
 import asyncio
 import random

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cooee.client import Api, load_account, log_in
+from cooee.client import Message, log_in
 from cooee.client.store import Store
 from cooee.client.store_key import open_key
-from cooee.domain.ids import direct_conversation_id
 from tests.integration.harness import ROOT, ServerProcess
 from tests.integration.people import PASSWORD, WAIT_S, House, new_user
 
@@ -38,38 +37,36 @@ async def kill(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
+@pytest.mark.parametrize("encryption", ["off", "on"])
 @pytest.mark.parametrize(("size", "seed"), [(4 * MIB, 1), (4 * MIB, 2), (17 * MIB, 3), (17 * MIB, 4)])
 async def test_a_client_killed_in_an_upload_sends_its_message_once(
-    server: ServerProcess, tmp_path: Path, size: int, seed: int
+    server: ServerProcess, tmp_path: Path, size: int, seed: int, encryption: str
 ) -> None:
     dice = random.Random(seed)
     alice, bob = [await new_user(server.url, name) for name in ("alice", "bob")]
     await log_in(server.url, alice, PASSWORD, store=tmp_path / alice)
     path = tmp_path / "film.bin"
     path.write_bytes(dice.randbytes(size))
-    process = await start(server.url, str(tmp_path / alice), bob, str(path))
-    for _ in range(dice.randint(1, size // MIB)):
-        await line(process)
-    await kill(process)
-    for _ in range(2):
-        process = await start(server.url, str(tmp_path / alice), bob, "")
-        await line(process)
-        await asyncio.sleep(dice.random() / 10)
+    async with House(tmp_path, encryption=encryption) as house:
+        person = await house.enter(server.url, bob)
+        if encryption == "on":
+            await person.client.linked(WAIT_S)
+        process = await start(server.url, str(tmp_path / alice), bob, str(path), encryption)
+        for _ in range(dice.randint(1, size // MIB)):
+            await line(process)
         await kill(process)
-    process = await start(server.url, str(tmp_path / alice), bob, "")
-    account = load_account(tmp_path / alice)
-    assert account is not None
-    chat = direct_conversation_id(alice, bob)
-    async with Api(server.url, account.token) as api, asyncio.timeout(WAIT_S):
-        while not (await api.history(chat)).messages:  # noqa: ASYNC110  # over HTTP
-            await asyncio.sleep(0.05)
-    await kill(process)
+        for _ in range(2):
+            process = await start(server.url, str(tmp_path / alice), bob, "", encryption)
+            await line(process)
+            await asyncio.sleep(dice.random() / 10)
+            await kill(process)
+        process = await start(server.url, str(tmp_path / alice), bob, "", encryption)
+        message = await person.hears(Message)
+        await person.client.download(message, tmp_path / "came")
+        assert len(person.messages(message.conversation_id)) == 1
+        await kill(process)
     store = Store(tmp_path / alice, open_key(tmp_path / alice))
     assert not store.uploads()
     store.close()
-    async with House(tmp_path) as house:
-        person = await house.enter(server.url, bob)
-        page = await person.client.history(chat)
-        [message] = page.messages
-        await person.client.download(message, tmp_path / "came")
+    assert message.encrypted == (encryption == "on")
     assert (tmp_path / "came").read_bytes() == path.read_bytes()

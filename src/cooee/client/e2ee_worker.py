@@ -14,7 +14,7 @@ from cooee.client.archives import Archives
 from cooee.client.e2ee import wants
 from cooee.client.e2ee.agent import Agent
 from cooee.client.errors import ConnectionFailed, DownloadFailed, SendFailed, ServerError, StoreError
-from cooee.client.events import DeviceLinked
+from cooee.client.events import DeviceLinked, EncryptionProblem
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.store import Store
 from cooee.client.turn import Turn
@@ -51,8 +51,13 @@ class E2eeWorker:
         try:
             while True:
                 change = self._ledger.next_change()
-                with suppress(StoreError):
+                try:
                     await self.once()
+                except StoreError:
+                    await asyncio.sleep(_AGAIN_S)
+                except Exception as bug:  # noqa: BLE001  # told, and tried again: nothing would be encrypted any more
+                    self._tell(bug)
+                    await asyncio.sleep(_AGAIN_S)
                 due = self._agent.next_due(wall_ms())
                 wait = _IDLE_S if due is None else min(max((due - wall_ms()) / 1000, 0.01), _IDLE_S)
                 with suppress(TimeoutError):
@@ -122,8 +127,16 @@ class E2eeWorker:
             await self._settle(lambda turn: turn.answer_failed(want, code, wait))
         except (ConnectionFailed, SendFailed, DownloadFailed, StoreError, OSError):
             await self._settle(lambda turn: turn.answer_failed(want, UNREACHABLE))
+        except Exception as bug:  # noqa: BLE001  # told, and tried again: what was wanted would be waited for for ever
+            self._tell(bug)
+            await self._settle(lambda turn: turn.answer_failed(want, UNREACHABLE))
         else:
             await self._settle(lambda turn: turn.answer(want, answer))
+
+    def _tell(self, bug: Exception) -> None:
+        """Say that something failed that never should; the text of the error may hold secrets, its name does not."""
+        name = type(bug).__name__
+        self._ledger.emit(EncryptionProblem("internal", f"encryption failed: {name}; this is a bug, please report it"))
 
     async def _settle(self, fill: Callable[[Turn], None]) -> None:
         """Give the agent an answer, as soon as the store takes it."""

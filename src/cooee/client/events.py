@@ -134,7 +134,10 @@ class LinkNeeded(msgspec.Struct, frozen=True, gc=False):
 
 
 class EncryptionProblem(msgspec.Struct, frozen=True, gc=False):
-    """Something that a person may have to know. ``code``: ``list_refused``, ``wrong_password`` or ``link_failed``."""
+    """Something that a person may have to know.
+
+    ``code``: ``list_refused``, ``wrong_password``, ``link_failed`` or ``internal``.
+    """
 
     code: str
     text: str

@@ -120,6 +120,10 @@ class Outbox:
         if entry.client_message_id in queue:
             queue[entry.client_message_id] = entry
 
+    def unsealings(self, client_message_id: str) -> int:
+        """Return how often a message was to be encrypted again on this run."""
+        return self._unsealed.get(client_message_id, 0)
+
     def unseal(self, client_message_id: str, now: int) -> None:
         """Let a message be encrypted again: the server says that it is for other devices; again and again, slower."""
         entry = self.find(client_message_id)

@@ -100,6 +100,9 @@ class Turn(Unsealing):
         if frame.code == ErrorCode.MISMATCHED_DEVICES and pending.encrypted and self.agent is not None:
             self.draft.mismatched(pending.conversation_id, frame)
             self.unsealed.add(pending.client_message_id)
+        elif self.doubts_standing(pending, frame):
+            self.draft.look_up(self.state.me.user_id)
+            self.unsealed.add(pending.client_message_id)
         elif is_final(frame.code, retryable=frame.retryable):
             self.fail(failed(pending, frame.code, frame.message))
         elif frame.code != ErrorCode.UNAUTHORIZED:

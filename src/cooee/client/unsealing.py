@@ -41,10 +41,13 @@ from cooee.client.events import KeyChanged as KeyChangedEvent
 from cooee.client.model import Message, Pending, frame_of, message_of
 from cooee.client.outbox import failed
 from cooee.client.state import State
+from cooee.domain.errors import ErrorCode
 from cooee.domain.message import CONTENT_ENCRYPTED
 from cooee.protocol import frames
 
 MODE_EVENT: Final = "settings_changed"
+DOUBTS: Final = 5
+"""How often the server may say of a message that this device is not linked before it fails for that."""
 
 
 class Unsealing(Changes):
@@ -199,6 +202,11 @@ class Unsealing(Changes):
             else:
                 self._tell_setup(entry.conversation_id, 0, 0)
                 self.sealed[entry.client_message_id] = msgspec.structs.replace(entry, sealed=result)
+
+    def doubts_standing(self, pending: Pending, refusal: frames.Error) -> bool:
+        """Tell whether the server says that this device is not linked, which then is looked at again a few times."""
+        forbidden = refusal.code == ErrorCode.FORBIDDEN and pending.encrypted and not pending.preview
+        return self.agent is not None and forbidden and self.state.outbox.unsealings(pending.client_message_id) < DOUBTS
 
     def _tell_setup(self, conversation_id: str, done: int, total: int) -> None:
         former = self.state.setup.get(conversation_id, (0, 0))

@@ -38,6 +38,7 @@ from cooee.client.events import KeyChanged as KeyChangedEvent
 from cooee.client.model import Message, Pending
 from cooee.client.state import ConversationState, State
 from cooee.client.turn import Turn
+from cooee.client.unsealing import DOUBTS
 from cooee.domain.ids import DeviceRef
 from cooee.protocol import frames
 from cooee.protocol.body import OwnConversation
@@ -262,6 +263,23 @@ def test_what_is_for_other_devices_is_sealed_again_and_never_failed(agent: Agent
     again.seal_due()
     again.finish().install()
     assert len(held.outbox.due(1)) == 1
+
+
+def test_a_device_that_is_said_not_to_be_linked_looks_again_before_it_gives_up(agent: Agent) -> None:
+    held = state(waiting(sealed=Sealed()))
+    error = frames.Error("forbidden", "link it first", retryable=False, client_message_id="c1")
+    for _ in range(DOUBTS):
+        turn = turn_of(agent, held)
+        turn.take(error)
+        turn.finish().install()
+        assert held.outbox.find("c1") is not None
+    assert agent.step.calls == [("look_up", "alice")] * DOUBTS
+    turn = turn_of(agent, held)
+    turn.take(error)
+    turn.finish().install()
+    failed = held.outbox.find_failed("c1")
+    assert failed is not None
+    assert failed.code == "forbidden"
 
 
 def test_what_can_never_be_sealed_fails(agent: Agent) -> None:
