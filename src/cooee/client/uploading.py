@@ -67,11 +67,28 @@ class Uploading:
         self._folder = folder
         self._tasks: dict[str, asyncio.Task[Pending]] = {}
         self._discarded: set[str] = set()
+        self._making: set[str] = set()
+        """Messages whose files may lie in the folder and stand in no entry yet."""
 
     async def send(self, to: str, source: Source, wish: FileWish, progress: Progress | None, **fields: Any) -> Pending:
         """See `Client.send_file`. ``fields``: those of `FileEntry` about the message."""
         conversation_id = self._sending.conversation_id(to)
         client_message_id = new_id(wall_ms())
+        self._making.add(client_message_id)
+        try:
+            return await self._send(client_message_id, conversation_id, source, wish, progress, fields)
+        finally:
+            self._making.discard(client_message_id)
+
+    async def _send(  # the parts of one call
+        self,
+        client_message_id: str,
+        conversation_id: str,
+        source: Source,
+        wish: FileWish,
+        progress: Progress | None,
+        fields: dict[str, Any],
+    ) -> Pending:
         if isinstance(source, str | os.PathLike):
             path, spooled = await asyncio.to_thread(Path(source).absolute), False
         else:
@@ -139,7 +156,7 @@ class Uploading:
         while True:
             with contextlib.suppress(StoreError, NotLoggedIn):
                 for entry in await self.entries():
-                    if entry.client_message_id not in self._tasks:
+                    if entry.client_message_id not in self._tasks.keys() | self._making:
                         await self._go_on(entry)
             await asyncio.sleep(AGAIN_S)
 
@@ -234,7 +251,7 @@ class Uploading:
         """Remove what was copied for messages that never came to be."""
         with contextlib.suppress(OSError):
             for path in (self._folder / SPOOL).iterdir():
-                if str(path) not in wanted and path.name not in self._tasks:
+                if str(path) not in wanted and path.stem not in self._making:
                     path.unlink(missing_ok=True)
 
 

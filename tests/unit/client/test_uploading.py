@@ -16,6 +16,7 @@ from cooee.client.live import Live
 from cooee.client.sending import Sending
 from cooee.client.store import Store
 from cooee.client.uploading import FileWish, Uploading
+from cooee.protocol.body import MediaBody, decode_body
 from tests.fakes.client_frames import CHAT, ME
 from tests.fakes.client_store import STORE_KEY
 from tests.unit.client.media_server import KEY, MediaServer, entry_of, refused
@@ -109,6 +110,48 @@ async def test_the_next_start_goes_on_and_sweeps(tmp_path: Path, path: Path) -> 
         assert [entry.client_message_id for entry in desk.ledger.state.outbox.entries()] == ["c1"]
         assert server.content == b"first, tea"
         assert not desk.copies
+
+
+async def test_what_is_being_copied_is_not_swept(tmp_path: Path) -> None:
+    copied, swept = asyncio.Event(), asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+        copied.set()
+        await swept.wait()
+        yield b"two"
+
+    async with at_desk(tmp_path, MediaServer()) as desk:
+        sending = asyncio.create_task(desk.uploading.send("bob", pieces(), FileWish(), None))
+        await copied.wait()
+        (tmp_path / "uploads" / "left-behind").touch()
+        async with going_on(desk):
+            while "left-behind" in desk.copies:  # noqa: ASYNC110  # it goes in a thread
+                await asyncio.sleep(0.01)
+            assert len(desk.copies) == 1
+            swept.set()
+            assert (await sending).media is not None
+
+
+async def test_to_an_encrypted_conversation_goes_an_encrypted_copy(tmp_path: Path, path: Path) -> None:
+    server = MediaServer()
+    (tmp_path / "secret").mkdir()
+    async with server.run() as (_, api):
+        store = await asyncio.to_thread(Store, tmp_path / "secret", STORE_KEY)
+        ledger = await Ledger.open(store, ME, encrypts=True)
+        desk = Desk(ledger, api, tmp_path / "secret")
+        entry = await desk.uploading.send("bob", path, FileWish(caption="read"), None)
+        await desk.uploading.close()
+        await ledger.close()
+    assert b"first, tea" not in server.content
+    [grant] = server.grants
+    assert (grant["contentType"], grant["encrypted"]) == ("application/octet-stream", True)
+    assert "filename" not in grant
+    assert (entry.media_keys, entry.text, entry.encrypted) == ((KEY,), "read", True)
+    body = decode_body(entry.body.encode())
+    assert isinstance(body, MediaBody)
+    assert (body.file.size, body.file.filename, body.caption) == (10, "notes.txt", "read")
+    assert desk.copies == []
 
 
 async def test_what_the_next_start_cannot_send_is_told_as_failed(tmp_path: Path, path: Path) -> None:
