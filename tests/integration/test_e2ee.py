@@ -161,7 +161,9 @@ async def test_what_is_said_of_messages_reaches_everybody(server: ServerProcess,
     await alice.hears(MessageUpdated, lambda event: event.message.edited and not event.message.reactions)
     page = await bob.client.history(chat)
     assert [(message.text, message.edited) for message in page.messages] == [("hello", True)]
-    assert (await bob.view(chat)).unread == 1
+    view = await bob.view(chat)
+    assert view.last is not None
+    assert (view.unread, view.last.text) == (1, "hello")
     await alice.client.delete_message(chat, number)
     await bob.hears(MessageDeleted, lambda event: event.sequence_number == number)
     assert [message.deleted for message in (await bob.client.history(chat)).messages if not message.event] == [True]

@@ -28,16 +28,18 @@ _UPSERT_MESSAGE = """
         content_type = excluded.content_type, expires_at = excluded.expires_at, text = excluded.text,
         message = excluded.message
     WHERE excluded.content_type = 'deleted'
-        OR messages.content_type = 'encrypted'
-        OR (messages.content_type != 'deleted' AND excluded.content_type != 'encrypted')
+        OR (messages.content_type != 'deleted'
+            AND (messages.content_type = 'encrypted' OR excluded.content_type != 'encrypted')
+            AND (json_extract(messages.message, '$.encrypted') IS NOT 1
+                OR json_extract(excluded.message, '$.encrypted') IS 1))
 """
 
 
 class MessageStore(FileStore, SecretStore):
     """The tables ``messages``, ``texts``, ``reactions`` and ``edits``.
 
-    A message that was deleted stays deleted, and one that could be read is never replaced by a copy that cannot,
-    whatever comes later and in whichever order. With a message go its key, its reactions and its edits.
+    A message that was deleted stays deleted, one that could be read is never replaced by a copy that cannot, and one
+    that came encrypted never by one that did not, whatever comes later and in whichever order. With a message go its key, its reactions and its edits.
     """
 
     def find_sent(self, client_message_id: str) -> Message | None:
@@ -62,9 +64,10 @@ class MessageStore(FileStore, SecretStore):
         return self._message(row[0]) if row else None
 
     def last_message(self, conversation_id: str) -> Message | None:
-        """Return the newest message held, or None."""
+        """Return the newest message held, or None; controls, which are hidden, are passed over."""
         row = self._db.execute(
-            "SELECT message FROM messages WHERE conversation_id = ? ORDER BY sequence_number DESC LIMIT 1",
+            "SELECT message FROM messages WHERE conversation_id = ? AND content_type != 'control'"
+            " ORDER BY sequence_number DESC LIMIT 1",
             (conversation_id,),
         ).fetchone()
         return self._message(row[0]) if row else None
@@ -98,10 +101,13 @@ class MessageStore(FileStore, SecretStore):
         return [self._message(row[0]) for row in rows]
 
     def unreadable_with_key(self, limit: int) -> list[tuple[Message, bytes]]:
-        """Return messages that could not be read so far, and whose key has come, with it."""
+        """Return messages that could not be read so far, and whose key has come, with it.
+
+        A key opens the message with its own number alone: a copy of it that came again under another stays closed.
+        """
         rows = self._db.execute(
             "SELECT m.message, k.key FROM messages m JOIN message_keys k"
-            " USING (conversation_id, sender_id, sender_device_id, client_message_id)"
+            " USING (conversation_id, sender_id, sender_device_id, client_message_id, sequence_number)"
             " WHERE m.content_type = 'encrypted' ORDER BY m.conversation_id, m.sequence_number LIMIT ?",
             (limit,),
         )
