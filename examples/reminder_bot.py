@@ -39,7 +39,7 @@ async def remind(bot: Client, db: sqlite3.Connection) -> None:
 
 async def main(server: str = "http://127.0.0.1:8080", folder: str = "reminder-bot") -> None:
     """Take orders and remind, until Ctrl-C."""
-    async with Client(server, store=folder, token=os.environ["COOEE_TOKEN"]) as bot:
+    async with Client(server, store=folder, token=os.environ["COOEE_TOKEN"], encryption="off") as bot:
         db = sqlite3.connect(f"{folder}/reminders.db", isolation_level=None)  # each change is durable at once
         db.execute("CREATE TABLE IF NOT EXISTS reminder (message_id PRIMARY KEY, conversation_id, due, text)")
         await asyncio.gather(take_orders(bot, db), remind(bot, db))

@@ -66,10 +66,10 @@ class LinkThis(Dialog[bool]):
 
     def _show(self, told: object) -> None:
         if isinstance(told, Shown):
-            text = Text.from_ansi("\n".join(code_lines(told.qr)))
-            text.append("\n\nOn a device that is linked: Ctrl-L in `cooee chat`, or in a terminal\n\n")
+            text = Text("On a device that is linked: Ctrl-L in `cooee chat`, or in a terminal\n\n")
             text.append(f"cooee devices link {told.code}\n\n", style="bold")
-            text.append(f"It shows the fingerprint {in_groups(told.fingerprint)} there. Waiting…")
+            text.append(f"It shows the fingerprint {in_groups(told.fingerprint)} there. Waiting…\n\n")
+            text.append_text(Text.from_ansi("\n".join(code_lines(told.qr))))
             self.query_one("#code", Static).update(text)
         elif isinstance(told, Came):
             self._say(f"Linked. Fetching the keys of your messages: {told.done:,} of {told.total:,} bytes")
@@ -81,6 +81,7 @@ class LinkThis(Dialog[bool]):
 class NumberDialog(Dialog[str]):
     """The safety number with somebody: gives ``yes``, ``no`` or ``accept``."""
 
+    AUTO_FOCUS = "#actions"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "close", "Close", show=False)]
 
     def __init__(self, user_id: str, number: SafetyNumber) -> None:
