@@ -39,7 +39,8 @@ class MessageStore(FileStore, SecretStore):
     """The tables ``messages``, ``texts``, ``reactions`` and ``edits``.
 
     A message that was deleted stays deleted, one that could be read is never replaced by a copy that cannot, and one
-    that came encrypted never by one that did not, whatever comes later and in whichever order. With a message go its key, its reactions and its edits.
+    that came encrypted never by one that did not, whatever comes later and in whichever order. With a message go its
+    key, its reactions and its edits.
     """
 
     def find_sent(self, client_message_id: str) -> Message | None:
