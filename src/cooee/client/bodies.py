@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from cooee.client.changes import Edit, Reaction
-from cooee.client.model import CONTENT_CONTROL, Message
+from cooee.client.model import CONTENT_CONTROL, CONTENT_UNSUPPORTED, Message
 from cooee.domain.message import CONTENT_ENCRYPTED, CONTENT_TEXT
 from cooee.protocol.body import (
     BadBody,
@@ -21,7 +21,7 @@ from cooee.protocol.body import (
     decode_body,
 )
 
-UNSUPPORTED = "unsupported"
+UNSUPPORTED = CONTENT_UNSUPPORTED
 """Content type and `Message.problem` of what a newer program wrote, or what is malformed: it was opened, and says
 nothing here."""
 

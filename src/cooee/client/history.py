@@ -96,9 +96,9 @@ def _known(store: Store, page: frames.Messages) -> dict[int, Message | bytes]:
         if held is not None and held.content_type != CONTENT_ENCRYPTED:
             known[frame.sequence_number] = held
             continue
-        key = store.message_key(frame.conversation_id, frame.sender_id, frame.sender_device_id, frame.client_message_id)
-        if key is not None:
-            known[frame.sequence_number] = key
+        key = store.find_key(frame.conversation_id, frame.sender_id, frame.sender_device_id, frame.client_message_id)
+        if key is not None and key.sequence_number == frame.sequence_number:
+            known[frame.sequence_number] = key.key
     return known
 
 

@@ -22,6 +22,9 @@ from cooee.protocol import frames
 CONTENT_CONTROL = "control"
 """The content type of what an encrypted message says of others or of the conversation; never on the wire."""
 
+CONTENT_UNSUPPORTED = "unsupported"
+"""The content type of what says nothing here: a newer program wrote it, or it is malformed."""
+
 TickStatus = Literal["sent", "delivered", "read", "failed"]
 
 
@@ -178,8 +181,13 @@ def media_of(content_type: str, content: Any) -> Media | None:
 
 
 def message_of(frame: frames.MessageFrame) -> Message:
-    """Return the message of a ``message`` frame; content that is no JSON counts as none."""
+    """Return the message of a ``message`` frame; content that is no JSON counts as none.
+
+    What only an opened body can be (`CONTENT_CONTROL`) is not taken from a frame: nobody would have signed for it.
+    """
     content = None if isinstance(frame.content, msgspec.UnsetType) else msgspec.json.decode(frame.content)
+    if frame.content_type == CONTENT_CONTROL:
+        frame, content = msgspec.structs.replace(frame, content_type=CONTENT_UNSUPPORTED), None
     return Message(
         frame.conversation_id,
         frame.sequence_number,

@@ -68,12 +68,16 @@ class SecretStore(ABC):
         )
 
     def _put_keys(self, keys: Iterable[MessageKey]) -> None:
-        """Store keys of messages, within a transaction; the key of a message that was deleted does not come back."""
+        """Store keys of messages, within a transaction; the key of a message that was deleted does not come back.
+
+        A key stays with the number under which its message came first: a copy under another number is no message.
+        """
         self._db.executemany(
-            "INSERT OR REPLACE INTO message_keys"
+            "INSERT INTO message_keys"
             " SELECT :conversation, :sender, :device, :client, :number, :key WHERE NOT EXISTS ("
             "SELECT 1 FROM messages WHERE conversation_id = :conversation AND sequence_number = :number"
-            " AND content_type = 'deleted')",
+            " AND content_type = 'deleted')"
+            " ON CONFLICT DO UPDATE SET key = excluded.key WHERE sequence_number = excluded.sequence_number",
             [
                 {
                     "conversation": one.conversation_id,

@@ -82,11 +82,13 @@ class Unsealing(Changes):
     def read(self, frame: frames.MessageFrame) -> Message:
         """Return the message of a frame, opened if it is encrypted and not held already."""
         message = message_of(frame)
-        if message.content_type != CONTENT_ENCRYPTED or self.agent is None:
+        if self.agent is None:
             return message
         pending = self.pending(frame.client_message_id) if message.sent_by(self.state.me) else None
-        if pending is not None:
+        if pending is not None and pending.encrypted and not message.deleted:
             return pending.placed(self.state.me, message.message_id, message.sequence_number, message.timestamp)
+        if message.content_type != CONTENT_ENCRYPTED:
+            return message
         return self._held(message) or self._opened(message, frame)
 
     def _held(self, message: Message) -> Message | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cooee.client.changes import Edit, MessageKey, Reaction
@@ -314,3 +315,24 @@ def test_the_index_is_asked_where_it_can_answer(store: Store) -> None:
 
 def test_a_turn_with_nothing_in_it_is_empty(store: Store) -> None:
     assert Turn(store.load(ME)).is_empty
+
+
+def test_a_copy_under_another_number_is_not_opened_with_the_key_of_the_message(store: Store) -> None:
+    commit(store, message(1), message_keys=[key(1)])
+    copy = msgspec.structs.replace(unreadable(7), client_message_id="c1")
+    commit(store, copy)
+    assert store.unreadable_with_key(10) == []
+    commit(store, unreadable(2), message_keys=[key(2), key(1)._replace(sequence_number=7, key=b"Z" * 32)])
+    assert [(found.sequence_number, octets) for found, octets in store.unreadable_with_key(10)] == [(2, b"K" * 32)]
+    assert store.find_key(CHAT, "bob", "d7", "c1") == key(1)
+
+
+def test_what_came_encrypted_is_not_replaced_by_what_did_not(store: Store) -> None:
+    commit(store, message(1), unreadable(2))
+    for number in (1, 2):
+        forged = msgspec.structs.replace(message(number, "I owe you 1,000"), encrypted=False)
+        store.put_history(ME, CHAT, [forged], number, number)
+    assert held(store).text == SECRET
+    assert held(store, 2).problem == "waiting"
+    commit(store, message(2, "opened"))
+    assert held(store, 2).text == "opened"

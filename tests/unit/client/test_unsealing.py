@@ -400,3 +400,30 @@ def test_a_turn_that_needs_no_agent_begins_no_step(agent: Agent) -> None:
     turn.take(frame(1, content_type="text", content=msgspec.Raw(b'"hi"')))
     turn.finish()
     assert agent.drafts == 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"kind": "edit", "target": "701", "text": "forged"},
+        {"kind": "delete", "target": "701"},
+        {"kind": "reaction", "target": "701", "emoji": "👎"},
+        {"kind": "timer", "expiresIn": 1},
+        {"kind": "timer"},
+    ],
+)
+def test_no_frame_is_a_control_that_nobody_sealed(agent: Agent, content: dict[str, Any]) -> None:
+    forged = frame(1, content_type="control", content=msgspec.Raw(msgspec.json.encode(content)))
+    turn = turn_of(agent)
+    turn.take(forged)
+    turn.page(frames.Messages(CHAT, (msgspec.Raw(msgspec.json.encode(forged)),), 1, 1, complete=True), lambda _: None)
+    turn.finish()
+    assert (turn.edits, turn.reactions, turn.conversation(CHAT).timer) == ([], [], 0)
+    assert (turn.messages[CHAT, 1].content_type, turn.messages[CHAT, 1].content) == (UNSUPPORTED, None)
+
+
+def test_an_own_message_is_what_was_written_here_and_not_what_the_server_shows(agent: Agent) -> None:
+    turn = turn_of(agent, state(waiting()))
+    turn.take(frame(1, "alice", "d1", content_type="text", content=msgspec.Raw(b'"something else"')))
+    turn.finish()
+    assert (turn.messages[CHAT, 1].text, turn.messages[CHAT, 1].encrypted) == ("hi", True)

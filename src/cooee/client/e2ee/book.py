@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 PARSED_LIMIT = 2_000
 """Records of each kind of `_LAZY` that are kept in parsed form; the bytes of all others are enough."""
-_LAZY = frozenset({"session", "peer", "prekey", "kem", "user", "tag"})
+_LAZY = frozenset({"session", "peer", "prekey", "kem", "user", "tag", "said"})
 
 _CORE: dict[str, Callable[[bytes], object]] = {
     "session": SessionRecord.load,
@@ -23,6 +23,7 @@ _CORE: dict[str, Callable[[bytes], object]] = {
     "prekey": OneTimePreKey.load,
     "kem": KemPreKey.load,
     "tag": bytes,
+    "said": bytes,
 }
 
 

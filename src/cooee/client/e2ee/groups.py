@@ -6,6 +6,7 @@ import msgspec
 
 from cooee.client.e2ee.kinds import GroupState
 from cooee.client.e2ee.step import Step
+from cooee.domain.ids import is_direct
 from cooee.protocol import frames
 from cooee.protocol.http import Group
 
@@ -25,13 +26,35 @@ def need(step: Step, conversation_id: str) -> None:
     step.after(lambda: step.memory.groups.add(conversation_id))
 
 
+def said(step: Step, conversation_id: str, number: int) -> None:
+    """Note that a message of this user has a number in a group: who comes in later has not joined before it."""
+    if not is_direct(conversation_id) and number > _said(step, conversation_id):
+        step.put("said", conversation_id, b"%d" % number)
+
+
+def _said(step: Step, conversation_id: str) -> int:
+    return int(step.find("said", conversation_id) or 0)
+
+
+def _joined(step: Step, former: GroupState, group: Group) -> dict[str, int]:
+    """Return since when the members are such, never earlier than this device can have overlooked it.
+
+    The server says it, and could say of somebody whom it adds now that he was there from the beginning: then he would
+    be given the keys of everything. So who was no member when the group was looked at last has joined after the
+    messages that were sent since, and who was one has not joined earlier than it was said then.
+    """
+    after = _said(step, group.conversation_id) + 1 if former.roster_version else 0
+    known = former.since if former.gone else former.members
+    return {member.user_id: max(member.joined, known.get(member.user_id, after)) for member in group.members}
+
+
 def take(step: Step, group: Group) -> None:
     """Take in a group as the server has it now."""
     former = step.group(group.conversation_id) or GroupState()
     if group.roster_version < former.roster_version:
         step.tally("groups_outdated")
         return
-    members = {member.user_id: member.joined for member in group.members}
+    members = _joined(step, former, group)
     versions = {member.user_id: member.device_list_version for member in group.members}
     state = msgspec.structs.replace(
         former,

@@ -8,6 +8,7 @@
 | ``user`` | userId | `UserState`: signed list, pinned account key, trust |
 | ``session`` | ``userId/deviceId`` | `crypto.session.SessionRecord` |
 | ``group`` | conversationId | `GroupState`: members, since when, and who was one before |
+| ``said`` | conversationId | the highest number of a message of this user in a group, in decimal digits |
 | ``chain`` | conversationId | `crypto.sender_key.OwnSenderKey` of this device |
 | ``holders`` | conversationId | `Holders`: which devices were given that chain |
 | ``peer`` | ``conversationId/userId/deviceId`` | `crypto.sender_key.PeerSenderKeys` of another device |

@@ -68,8 +68,10 @@ def take(step: Step, answer: keys.UserDevices) -> None:
     elif not answer.unchanged and user.version:
         _refuse(step, user_id, "the server has lost the list of a user's devices")
         return
-    names = tuple(name for name in answer.current if name in user.devices)
-    step.put("user", user_id, msgspec.structs.replace(user, known=True, bot=answer.bot, current=names))
+    current = set(answer.current)
+    names = tuple(name for name in sorted(user.devices) if name in current)
+    bot = answer.bot and not user.account_key  # who has ever signed a list is a person, whatever the server says
+    step.put("user", user_id, msgspec.structs.replace(user, known=True, bot=bot, current=names))
 
 
 def _verified(step: Step, user_id: str, signed: keys.SignedList) -> DeviceList | None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from cooee.client.e2ee import lists, pairwise
+from cooee.client.e2ee import groups, lists, pairwise
 from cooee.client.e2ee.kinds import Waiting
 from cooee.client.e2ee.results import BadKeyDropped, MessageKey, Opened, Unreadable
 from cooee.client.e2ee.step import Step
@@ -15,7 +15,7 @@ from cooee.crypto.errors import BadMessage, CryptoError, Duplicate, NoSession
 from cooee.crypto.primitives import KEY_BYTES, equal
 from cooee.crypto.sender_key import PeerSenderKeys
 from cooee.domain import base64url
-from cooee.domain.ids import DeviceRef
+from cooee.domain.ids import DeviceRef, direct_members, is_direct
 from cooee.protocol import frames
 
 GRACE_MS: Final = 5_000
@@ -76,6 +76,8 @@ def _opened(step: Step, frame: frames.MessageFrame, key: bytes, body: bytes) -> 
             key,
         )
     )
+    if frame.sender_id == step.me.user_id:
+        groups.said(step, frame.conversation_id, frame.sequence_number)
     forget(step, frame.conversation_id, frame.sequence_number)
     step.tally("messages_opened")
     return Opened(body)
@@ -100,6 +102,9 @@ def _with_key(step: Step, frame: frames.MessageFrame, content: bytes, key: bytes
 
 def _check_sender(step: Step, frame: frames.MessageFrame, ref: DeviceRef) -> Unreadable | None:
     """Return what speaks against the sender's device, None when it is listed, or was when it sent this."""
+    if is_direct(frame.conversation_id) and ref.user_id not in direct_members(frame.conversation_id):
+        step.tally("messages_of_strangers")
+        return Unreadable("refused", "this is a chat of others")
     if ref == step.me:
         return wait(step, frame, "own")
     own = ref.user_id == step.me.user_id

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from cooee.client.e2ee import lists, pairwise, senders
+from cooee.client.e2ee import groups, lists, pairwise, senders
 from cooee.client.e2ee.kinds import GroupState
 from cooee.client.e2ee.results import Letter, MessageKey, NotYet, Refused, Sealed
 from cooee.client.e2ee.step import Retry, Step, wait_ms
@@ -33,6 +33,7 @@ def placed(step: Step, letter: Letter, number: int) -> None:
     """An own message has its number."""
     step.message_keys.append(MessageKey(letter.conversation_id, number, *step.me, letter.client_message_id, letter.key))
     conversation_id = letter.conversation_id
+    groups.said(step, conversation_id, number)
     step.after(lambda: step.memory.mismatches.pop(conversation_id, None))
 
 

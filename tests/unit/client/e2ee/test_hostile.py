@@ -1,0 +1,140 @@
+"""What a server, or somebody beside it, tries on an agent: it believes nothing that is not signed."""
+
+import msgspec
+import pytest
+
+from cooee.client.e2ee import healing
+from cooee.client.e2ee.results import Refused, Sealed, Unreadable
+from cooee.client.e2ee.wants import FoundKey
+from cooee.crypto.content import ContentKey, envelope_payload, seal_body
+from cooee.domain import base64url
+from cooee.domain.ids import DeviceRef, direct_conversation_id
+from cooee.protocol import frames, keys
+from cooee.protocol.body import MessageRef
+from tests.fakes.e2ee_scene import frame_of, letter, on, quiet, run, talk, view
+from tests.fakes.e2ee_world import Box, World
+
+GROUP = "group:g"
+
+
+@pytest.fixture
+def world() -> World:
+    return quiet(3)
+
+
+def answer(box: Box, item: keys.UserDevices) -> None:
+    """Let the server answer with this when a device asks for lists."""
+    on(box, lambda draft: draft.look_up(item.user_id))
+    [want] = [one for one in box.agent.wants(box.server.now) if type(one).__name__ == "FetchLists"]
+    assert box.step(lambda draft: draft.got(want, keys.DeviceLists((item,))))
+
+
+def seal(box: Box, name: str, ident: str = "m9") -> Sealed | Refused:
+    """Seal a new message of a device."""
+    found: Sealed | Refused = on(box, lambda draft: draft.seal(letter_of(draft, name, ident)))
+    return found
+
+
+def letter_of(draft: object, name: str, ident: str) -> object:
+    return draft.enclose(name, ident, b"{}")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("unchanged", [True, False])
+def test_a_person_does_not_become_a_bot_because_the_server_says_so(world: World, unchanged: bool) -> None:
+    one, two = world.boxes[:2]
+    name = talk(world, one, two)
+    signed = None if unchanged else world.server.lists[two.me.user_id][0]
+    answer(one, keys.UserDevices(two.me.user_id, signed, True, (two.me.device_id,), unchanged))
+    assert not one.agent.person(two.me.user_id).bot
+    assert isinstance(seal(one, name), Sealed)
+
+
+def test_a_person_with_devices_does_not_lose_them_because_the_server_says_so(world: World) -> None:
+    one, two = world.boxes[:2]
+    name = talk(world, one, two)
+    answer(one, keys.UserDevices(two.me.user_id, None, True, ()))
+    sealed = seal(one, name)
+    assert isinstance(sealed, Sealed)
+    assert [(item.user_id, item.device_id) for item in sealed.envelopes] == [two.me]
+
+
+def test_a_device_that_is_named_often_gets_one_envelope_and_one_that_is_not_listed_none(world: World) -> None:
+    one, two = world.boxes[:2]
+    name = talk(world, one, two)
+    item = keys.UserDevices(two.me.user_id, None, False, (two.me.device_id, "evil", two.me.device_id), True)
+    answer(one, item)
+    sealed = seal(one, name)
+    assert isinstance(sealed, Sealed)
+    assert [(item.user_id, item.device_id) for item in sealed.envelopes] == [two.me]
+
+
+def test_nobody_writes_into_a_chat_of_others(world: World) -> None:
+    one, two, third = world.boxes[:3]
+    name = talk(world, third, one)
+    frame = frame_of(world, one, name)
+    chat = direct_conversation_id(one.me.user_id, two.me.user_id)
+    key = ContentKey.generate(world.chance.randbytes)
+    content = seal_body(key, b"{}", chat, third.me, "m9", world.chance.randbytes)
+    payload = envelope_payload(key, content)
+    envelope = on(third, lambda draft: _encrypt(draft.step, one.me, payload))
+    moved = msgspec.structs.replace(
+        frame,
+        conversation_id=chat,
+        sequence_number=1,
+        client_message_id="m9",
+        content=msgspec.Raw(msgspec.json.encode(base64url.encode(content))),
+        envelope=envelope,
+    )
+    got = on(one, lambda draft: draft.open(moved))
+    assert isinstance(got, Unreadable)
+    assert got.problem == "refused"
+
+
+def _encrypt(step: object, to: DeviceRef, payload: bytes) -> str:
+    from cooee.client.e2ee import pairwise  # noqa: PLC0415  # as a hostile program would
+
+    return pairwise.encrypt(step, to, payload)  # type: ignore[arg-type]
+
+
+def test_whom_the_server_adds_has_not_been_there_before(world: World) -> None:
+    one, two, third = world.boxes[:3]
+    world.server.create(GROUP, [one.me.user_id, two.me.user_id])
+    run(world)
+    for _ in range(2):
+        one.write(GROUP)
+        run(world)
+    number = world.server.timelines[GROUP][-1].number
+    assert one.agent.knows_sender(frame_of(world, one, GROUP))
+    world.server.members[GROUP][third.me.user_id] = 1
+    world.server.rosters[GROUP] += 1
+    on(one, lambda draft: draft.roster_changed(GROUP))
+    talk(world, one, third)
+    stored = world.server.timelines[GROUP][-1]
+    item = MessageRef(
+        conversation_id=GROUP,
+        sequence_number=number,
+        sender_id=one.me.user_id,
+        sender_device_id=one.me.device_id,
+        client_message_id=stored.client_message_id,
+    )
+    step = view(one)
+    group = step.group(GROUP)
+    assert group is not None
+    assert third.me.user_id in group.members
+    assert healing.entitled(step, two.me, FoundKey(item, number, stored.timestamp, bytes(32)))
+    assert not healing.entitled(step, third.me, FoundKey(item, number, stored.timestamp, bytes(32)))
+    assert healing.entitled(step, third.me, FoundKey(item, number + 1, stored.timestamp, bytes(32)))
+
+
+def test_endless_mismatches_are_waited_for_ever_longer(world: World) -> None:
+    one, two = world.boxes[:2]
+    name = talk(world, one, two)
+    sealed = letter(one, name)
+    made = 0
+    for _ in range(600):
+        if isinstance(on(one, lambda draft: draft.seal(sealed)), Sealed):
+            made += 1
+            error = frames.Error("mismatched_devices", "", retryable=False)
+            on(one, lambda draft, error=error: draft.mismatched(name, error))
+        run(world, 1, 1_000)
+    assert 3 < made < 20
