@@ -68,7 +68,7 @@ def test_what_opens_a_file_is_nobody_elses() -> None:
     assert "secret" not in str(told)
 
 
-OF_ENCRYPTION = [
+OF_ENCRYPTION: list[tuple[Event, dict[str, object]]] = [
     (MessageUpdated(MESSAGE), {"type": "message_updated", "sequenceNumber": 3}),
     (KeyChanged("bob", verified=True), {"type": "key_changed", "userId": "bob", "verified": True}),
     (
