@@ -183,14 +183,20 @@ async def test_messages_disappear_after_they_are_read(server: ServerProcess, hou
         assert not await person.client.search("gone soon")
 
 
-async def test_a_plain_conversation_is_plain_for_all_who_see_it(server: ServerProcess, house: House) -> None:
+async def test_a_conversation_is_in_the_clear_for_who_says_so_and_others_are_told(
+    server: ServerProcess, house: House
+) -> None:
     alice, bob, chat = await pair(server, house)
     await alice.client.send_text(chat, "secret")
     await bob.reads("secret")
     await bob.client.set_mode(chat, "plain")
     told = await alice.hears(EncryptionChanged)
     assert (told.conversation_id, told.mode, told.by) == (chat, "plain", bob.client.me.user_id)
-    assert alice.client.mode(chat) == bob.client.mode(chat) == "plain"
+    assert (alice.client.mode(chat), bob.client.mode(chat)) == ("encrypted", "plain")
+    assert (await alice.view(chat)).told_plain
+    await alice.client.send_text(chat, "still secret")
+    assert (await bob.reads("still secret")).encrypted
+    await alice.client.set_mode(chat, "plain")
     await alice.client.send_text(chat, "in the clear")
     assert not (await bob.reads("in the clear")).encrypted
     with pytest.raises(SendFailed, match="encrypted conversations only"):

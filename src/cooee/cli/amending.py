@@ -121,7 +121,9 @@ async def _mode(client: Client, wish: ModeWish, _: Tell) -> ModeIs:
     conversation_id = await find_conversation(wish.conversation, client.me.user_id, known)
     await online(client)
     mode = "plain" if wish.plain else "encrypted"
-    changed = client.mode(conversation_id) != mode
+    view = await client.conversation(conversation_id)
+    others = view is not None and view.told_plain and mode == "encrypted"
+    changed = client.mode(conversation_id) != mode or others
     if changed:
         await client.set_mode(conversation_id, "plain" if wish.plain else "encrypted")
     return ModeIs(client.me.user_id, conversation_id, titles.get(conversation_id, ""), wish.plain, changed)
@@ -131,7 +133,10 @@ MODE = Operation("mode", _mode, ModeWish, ModeIs)
 
 
 async def _overview(client: Client, _: Nothing, __: Tell) -> dict[str, Held]:
-    return {view.conversation_id: Held(view.plain, view.timer, view.last) for view in await client.conversations()}
+    return {
+        view.conversation_id: Held(view.plain or view.told_plain, view.timer, view.last)
+        for view in await client.conversations()
+    }
 
 
 OVERVIEW = Operation("overview", _overview, Nothing, dict[str, Held], live=False)

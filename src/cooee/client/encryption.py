@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeVar
 from cooee.client import store_backup
 from cooee.client.e2ee.agent import Agent
 from cooee.client.e2ee.results import Diagnostics, Standing
-from cooee.client.errors import SendFailed
+from cooee.client.errors import SendFailed, ServerError
 from cooee.client.events import EncryptionChanged
 from cooee.client.ledger import wall_ms
 from cooee.client.model import Account, Message, Pending
@@ -20,7 +20,7 @@ from cooee.crypto import link, safety_number
 from cooee.crypto.keys import AccountPublicKey
 from cooee.domain.errors import ErrorCode
 from cooee.protocol import http
-from cooee.protocol.body import EditBody, ReactionBody, TimerBody
+from cooee.protocol.body import EditBody, OwnConversation, ReactionBody, TimerBody
 
 Mode = Literal["plain", "encrypted"]
 T = TypeVar("T")
@@ -103,16 +103,33 @@ class EncryptionOfClient(ABC):
     async def set_mode(self, conversation_id: str, mode: Mode) -> None:
         """Let a conversation be written in the clear, or encrypted again. All members see it in the timeline.
 
+        In the clear writes only who chose it: where another member did (`EncryptionChanged`), that is agreed to, for
+        this user alone, without a further message. Who is no admin of a group may go back for himself in the same way.
+
         Raises:
             ServerError: not a member, or, in a group, no admin.
         """
-        set_ = await self._parts.api.set_encryption(conversation_id, mode)
+        state = self._parts.ledger.state
+        former = state.find(conversation_id)
+        told = former is not None and former.told_plain
+        number = 0
+        if mode == "encrypted" or not told:
+            try:
+                number = (await self._parts.api.set_encryption(conversation_id, mode)).sequence_number
+            except ServerError as refused:
+                if refused.code != ErrorCode.FORBIDDEN or not told:
+                    raise
 
         def fill(turn: Turn) -> None:
             conversation = turn.conversation(conversation_id)
-            if set_.sequence_number > conversation.mode_at:
-                turn.change(conversation_id, plain=mode == "plain", mode_at=set_.sequence_number)
+            if number > conversation.mode_at:
+                turn.change(conversation_id, told_plain=mode == "plain", mode_at=number)
                 turn.events.append(EncryptionChanged(conversation_id, mode, turn.state.me.user_id))
+            elif number and number < conversation.mode_at:
+                return  # somebody has said something else since
+            turn.change(conversation_id, plain=mode == "plain")
+            if turn.agent is not None:
+                turn.draft.tell_own(OwnConversation(conversation_id=conversation_id, mode=mode))
 
         await self._step(fill)
 

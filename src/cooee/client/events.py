@@ -110,7 +110,11 @@ class KeyChanged(msgspec.Struct, frozen=True, gc=False):
 
 
 class EncryptionChanged(msgspec.Struct, frozen=True, gc=False):
-    """A conversation is written in another way from here on; ``by`` said so."""
+    """A conversation is written in another way from here on; ``by`` said so.
+
+    ``plain``: by others; this user's messages stay encrypted until he agrees (`Client.set_mode`). The server alone says
+    who set it.
+    """
 
     conversation_id: str
     mode: Literal["plain", "encrypted"]

@@ -262,6 +262,7 @@ class Ledger:
             _members(conversation),
             conversation.plain,
             conversation.timer,
+            conversation.told_plain,
         )
 
     # --- telling

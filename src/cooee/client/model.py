@@ -319,7 +319,9 @@ class ConversationView(msgspec.Struct, frozen=True):
 
     ``position``: everything up to it is held here. ``head``: the newest number known to exist. ``unread`` is derived,
     and capped at 999. ``delivered_through``, ``read_through``: own messages up to there have the second, the blue tick.
-    ``plain``: what is written in it is not encrypted. ``timer``: after how many ms it disappears once read; 0: never.
+    ``plain``: what this user writes in it is not encrypted. ``told_plain``: a member said that it is written in the
+    clear; this user's messages are encrypted until he agrees. ``timer``: after how many ms it disappears once read; 0:
+    never.
     """
 
     conversation_id: str
@@ -340,6 +342,7 @@ class ConversationView(msgspec.Struct, frozen=True):
     members: Mapping[str, Watermark]
     plain: bool = False
     timer: int = 0
+    told_plain: bool = False
 
 
 class HistoryPage(msgspec.Struct, frozen=True):

@@ -31,8 +31,9 @@ class ConversationState(msgspec.Struct, frozen=True):
     the server has. ``roster`` None: members unknown; ``roster_exact``: the joining numbers are known, not assumed.
     ``ticked``: up to where own messages are delivered and read. ``own_last``: the newest own message.
     ``hinted``: a large group of which only hints come until everything is fetched (§5).
-    ``plain``: what is written here is not encrypted, as the message with the number ``mode_at`` said. ``timer``: after
-    how many ms new messages disappear (0: never), as the message ``timer_at`` said.
+    ``plain``: what is written here is not encrypted, as this user chose, on this device or another. ``told_plain``: the
+    message with the number ``mode_at`` said that the conversation is written in the clear. ``timer``: after how many ms
+    new messages disappear (0: never), as the message ``timer_at`` said.
     """
 
     conversation_id: str
@@ -59,6 +60,7 @@ class ConversationState(msgspec.Struct, frozen=True):
     last_activity: int = 0
     counted: ServerCount = ServerCount()
     plain: bool = False
+    told_plain: bool = False
     mode_at: int = 0
     timer: int = 0
     timer_at: int = 0

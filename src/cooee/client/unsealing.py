@@ -153,7 +153,8 @@ class Unsealing(Changes):
         elif message.event == MODE_EVENT:
             mode = message.content.get("encryption")
             if mode in {"plain", "encrypted"} and number > conversation.mode_at:
-                self.change(message.conversation_id, plain=mode == "plain", mode_at=number)
+                plain = conversation.plain and mode == "plain"  # the server alone vouches for it: it may only encrypt
+                self.change(message.conversation_id, plain=plain, told_plain=mode == "plain", mode_at=number)
                 self.events.append(EncryptionChanged(message.conversation_id, mode, message.sender_id))
         if message.event and self.agent is not None and conversation.kind == "group":
             self.draft.system(frame_of(message))
@@ -249,10 +250,10 @@ class Unsealing(Changes):
                 self.events.append(event)
 
     def _own_state(self, told: OwnStateTold) -> None:
-        """Take in how another own device has set conversations; what the timeline said here counts more."""
+        """Take in how another own device has set conversations; in the clear only where the timeline says so too."""
         for one in told.conversations:
             conversation = self.conversation(one.conversation_id)
-            if one.mode is not None and not conversation.mode_at:
+            if one.mode is not None and (not conversation.mode_at or conversation.told_plain):
                 self.change(one.conversation_id, plain=one.mode == "plain")
             if one.expires_in is not None and not conversation.timer_at:
                 self.change(one.conversation_id, timer=one.expires_in)

@@ -357,6 +357,33 @@ def test_the_mode_follows_the_newest_message_that_sets_it(agent: Agent) -> None:
     assert not turn.messages[CHAT, 4].encrypted
 
 
+def test_the_server_cannot_have_a_conversation_written_in_the_clear(agent: Agent) -> None:
+    for sender in ("bob", "alice"):
+        turn = turn_of(agent)
+        content = msgspec.Raw(msgspec.json.encode({"event": "settings_changed", "encryption": "plain"}))
+        turn.take(frame(1, sender, "", content_type="system", content=content))
+        turn.finish()
+        conversation = turn.conversation(CHAT)
+        assert (conversation.plain, conversation.told_plain, conversation.mode_at) == (False, True, 1)
+        assert EncryptionChanged(CHAT, "plain", sender) in turn.events
+
+
+def test_what_is_in_the_clear_by_choice_stays_so_until_somebody_encrypts(agent: Agent) -> None:
+    turn = turn_of(agent, state(plain=True))
+    for number, mode in ((1, "plain"), (2, "encrypted"), (3, "plain")):
+        content = msgspec.Raw(msgspec.json.encode({"event": "settings_changed", "encryption": mode}))
+        turn.take(frame(number, content_type="system", content=content))
+        assert turn.conversation(CHAT).plain is (number == 1)
+
+
+def test_an_own_device_agrees_for_this_one_too(agent: Agent) -> None:
+    agent.step.notices = [OwnStateTold((OwnConversation(conversation_id=CHAT, mode="plain"),))]
+    turn = turn_of(agent, state(mode_at=3, told_plain=True))
+    _ = turn.draft
+    turn.finish()
+    assert turn.conversation(CHAT).plain
+
+
 def test_system_messages_of_groups_reach_the_agent(agent: Agent) -> None:
     turn = Turn(State(ME, [ConversationState(GROUP, learned=True)]), 1, agent, 5_000)  # type: ignore[arg-type]
     content = msgspec.Raw(msgspec.json.encode({"event": "member_left", "userIds": ["bob"]}))
