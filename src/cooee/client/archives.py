@@ -105,7 +105,7 @@ class Archives:
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"from-{archive.digest.hex()[:16]}"
-        await Download(self._api, archive.media_key, progress=self._progress).to(path, force=True)
+        await Download(self._api, archive.media_key, progress=self._progress, most=archive.size).to(path, force=True)
         try:
             with path.open("rb") as file:
                 await self._read(file, archive)

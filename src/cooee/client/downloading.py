@@ -22,6 +22,7 @@ from cooee.client.files import PIECE, Progress
 from cooee.client.media_api import MediaApi
 from cooee.client.reasons import reason_of
 from cooee.client.sealed_files import open_file
+from cooee.crypto.attachment import encrypted_size
 from cooee.domain import base64url
 from cooee.protocol.media import MediaLink
 
@@ -44,7 +45,10 @@ class Lock(NamedTuple):
 
 
 class Download:
-    """One file on its way here. ``pause`` waits (s). ``lock``: the file is encrypted, and written decrypted."""
+    """One file on its way here. ``pause`` waits (s). ``lock``: the file is encrypted, and written decrypted.
+
+    ``most``: bytes that may come; of an encrypted file that is known: twice what it needs, whoever pads it how.
+    """
 
     def __init__(
         self,
@@ -55,8 +59,10 @@ class Download:
         progress: Progress | None = None,
         pause: Pause = asyncio.sleep,
         lock: Lock | None = None,
+        most: int | None = None,
     ) -> None:
         self._lock = lock
+        self._most = most if lock is None else 2 * encrypted_size(lock.size)
         self._api = api
         self._media_key = media_key
         self._thumbnail = thumbnail
@@ -96,13 +102,17 @@ class Download:
         """Ask where the file lies; passing refusals are waited for."""
         while True:
             try:
-                return await self._api.media(self._media_key, thumbnail=self._thumbnail)
+                link = await self._api.media(self._media_key, thumbnail=self._thumbnail)
+                if self._most is not None and link.size > self._most:
+                    raise DownloadFailed("the store has a larger file than was sent; nothing was kept")
             except ServerError as problem:
                 if not problem.retryable:
                     raise
                 await self._failed(problem, (problem.retry_after_ms or 0) / 1000 or None)
             except ConnectionFailed as problem:
                 await self._failed(problem)
+            else:
+                return link
 
     async def _fill(self, file: BinaryIO, link: MediaLink) -> None:
         """Append what lacks until the whole is right; what is wrong is fetched once more from the beginning."""

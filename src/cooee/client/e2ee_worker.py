@@ -18,7 +18,7 @@ from cooee.client.events import DeviceLinked, EncryptionProblem
 from cooee.client.ledger import Ledger, wall_ms
 from cooee.client.store import Store
 from cooee.client.turn import Turn
-from cooee.domain.ids import DeviceRef
+from cooee.domain.ids import DeviceRef, uuid7_ms
 from cooee.domain.message import CONTENT_ENCRYPTED
 from cooee.protocol import frames, keys
 from cooee.protocol.body import OwnConversation
@@ -199,12 +199,18 @@ def tell_settings(turn: Turn) -> None:
 
 
 def found_keys(store: Store, want: wants.LookUpKeys) -> Sequence[wants.FoundKey]:
-    """Return the keys that are held of the messages that were asked about, with their true places and times."""
+    """Return the keys that are held of the messages that were asked about, with their true places and times.
+
+    A message is at most as new as its sender's device said, in its id, which is sealed: the server's time alone could
+    make what was written before a change of keys look as if it were for the new ones.
+    """
     found = []
     for item in want.items:
         held = store.find_key(item.conversation_id, item.sender_id, item.sender_device_id, item.client_message_id)
         message = store.find_message(held.conversation_id, held.sequence_number) if held is not None else None
         if held is None or message is None or message.deleted or message.client_message_id != item.client_message_id:
             continue
-        found.append(wants.FoundKey(item, message.sequence_number, message.timestamp, held.key))
+        written = uuid7_ms(message.client_message_id)
+        timestamp = message.timestamp if written is None else min(message.timestamp, written)
+        found.append(wants.FoundKey(item, message.sequence_number, timestamp, held.key))
     return found

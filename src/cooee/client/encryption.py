@@ -184,6 +184,7 @@ class EncryptionOfClient(ABC):
         if mine is None or person.account_key is None:
             whose = "this device is not linked" if mine is None else f"{user_id} has no device that encrypts"
             raise SendFailed(ErrorCode.NOT_FOUND, f"there is no safety number: {whose}")
+        self._parts.ledger.compared[user_id] = person.account_key
         number = await asyncio.to_thread(
             safety_number.safety_number,
             self._parts.account.user_id,
@@ -207,10 +208,18 @@ class EncryptionOfClient(ABC):
         """Note that the safety number was compared, or take that back. Known to the other own devices too.
 
         Raises:
-            SendFailed: ``not_found``: no key of that user is known.
+            SendFailed: ``not_found``: no key of that user is known. ``key_changed``: his key is another one by now than
+                the one of which `safety_number` told; compare again.
         """
+
+        def fill(turn: Turn) -> None:
+            key = self._agent.person(user_id).account_key
+            if on and self._parts.ledger.compared.get(user_id, key) != key:
+                raise SendFailed("key_changed", f"the keys of {user_id} have changed since: compare them again")
+            turn.draft.set_verified(user_id, on=on)
+
         try:
-            await self._step(lambda turn: turn.draft.set_verified(user_id, on=on))
+            await self._step(fill)
         except ValueError as problem:
             raise SendFailed(ErrorCode.NOT_FOUND, str(problem)) from None
 

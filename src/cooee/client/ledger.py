@@ -123,6 +123,8 @@ class Ledger:
         """Whether keys may have come of messages that could not be read."""
         self.acquaint: Acquaint = _nobody
         """Waits, a moment, for what the agent has to know of the senders of messages that are about to be taken in."""
+        self.compared: dict[str, bytes] = {}
+        """The account keys whose safety numbers were given out last, by user: what was compared, if anything was."""
         self.problems: list[EncryptionProblem] = []
         """What went wrong with end-to-end encryption since the start, at most `PROBLEMS_KEPT`."""
         self.waiters = 0

@@ -8,6 +8,7 @@ from cooee.domain.errors import bad_frame
 USER_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{1,31}", re.ASCII)
 DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
 GROUP_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 CLIENT_MESSAGE_ID = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}")
 
 SNOWFLAKE_EPOCH_MS = 1_735_689_600_000
@@ -89,6 +90,11 @@ def snowflake(timestamp_ms: int, position: int, last: int) -> int:
     low = position & _POSITION_MASK
     candidate = (since << _POSITION_BITS) | low
     return candidate if candidate > last else ((since + 1) << _POSITION_BITS) | low
+
+
+def uuid7_ms(text: str) -> int | None:
+    """Return the time that a UUIDv7 in its usual form holds, in ms since the Unix epoch; None: it is none."""
+    return int(text[:8] + text[9:13], 16) if _UUID7.fullmatch(text) else None
 
 
 def uuid7(timestamp_ms: int, random_bits: int) -> str:

@@ -1,12 +1,14 @@
 """One file on its way here, whatever the store says."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from cooee.client.api import Api
-from cooee.client.downloading import TRIES, Download
+from cooee.client.downloading import TRIES, Download, Lock
 from cooee.client.errors import ConnectionFailed, DownloadFailed, ServerError
+from cooee.domain import base64url
 from tests.unit.client.media_server import KEY, MediaServer, refused
 
 CONTENT = bytes(range(256)) * 40
@@ -105,3 +107,16 @@ async def test_a_refusal_that_stays_is_raised(tmp_path: Path) -> None:
         server.answers = [(451, refused("forbidden", retryable=False))]
         with pytest.raises(ServerError):
             await fetch(api, tmp_path / "x")
+
+
+async def test_no_more_is_fetched_than_the_sender_said(tmp_path: Path) -> None:
+    async with MediaServer().run() as (server, api):
+        server.content = CONTENT
+        with pytest.raises(DownloadFailed, match="larger"):
+            await Download(api, KEY, most=len(CONTENT) - 1).to(tmp_path / "x")
+        digest = base64url.encode(sha256(CONTENT).digest())
+        with pytest.raises(DownloadFailed, match="larger"):
+            await Download(api, KEY, lock=Lock("k", digest, 9)).to(tmp_path / "x")
+        assert server.gets == []
+        await Download(api, KEY, most=len(CONTENT)).to(tmp_path / "x")
+    assert names(tmp_path) == ["x"]

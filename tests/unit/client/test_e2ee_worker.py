@@ -17,7 +17,7 @@ from cooee.client.ledger import Ledger
 from cooee.client.model import Message
 from cooee.client.store import Store
 from cooee.client.turn import Turn
-from cooee.domain.ids import DeviceRef
+from cooee.domain.ids import DeviceRef, uuid7
 from cooee.protocol import frames, keys
 from cooee.protocol.body import MessageRef
 from tests.fakes.client_store import STORE_KEY
@@ -149,6 +149,24 @@ async def test_keys_are_looked_up_by_what_the_store_has_and_not_by_what_is_asser
     want = wants.LookUpKeys(asker=DeviceRef("bob", "d8"), items=items)
     [found] = await ledger.run(found_keys, ledger.store, want)
     assert (found.item, found.sequence_number, found.timestamp, found.key) == (items[0], 3, 1_003, bytes(32))
+
+
+@pytest.mark.parametrize(("claimed", "believed"), [(9_999_999, 5_000), (4_000, 4_000)])
+async def test_a_message_is_not_newer_than_its_sender_said(ledger: Ledger, claimed: int, believed: int) -> None:
+    ident = uuid7(5_000, 7)
+    message = Message(CHAT, 3, "703", "alice", "d1", ident, claimed, "text", "hi", encrypted=True)
+
+    def fill(turn: Turn) -> None:
+        turn.messages[CHAT, 3] = message
+        turn.message_keys.append(MessageKey(CHAT, 3, "alice", "d1", ident, bytes(32)))
+
+    await ledger.step(fill)
+    item = MessageRef(
+        conversation_id=CHAT, sequence_number=3, sender_id="alice", sender_device_id="d1", client_message_id=ident
+    )
+    want = wants.LookUpKeys(asker=DeviceRef("bob", "d8"), items=(item,))
+    [found] = await ledger.run(found_keys, ledger.store, want)
+    assert found.timestamp == believed
 
 
 async def test_nobody_waits_long_for_strangers(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
