@@ -204,12 +204,13 @@ def test_a_conversation_is_in_the_clear_only_when_somebody_says_so(alice: Shell,
     assert alice.json("conversations", "plain", bob_id)[0]["changed"] is False
     alice("send", bob_id, "two")
     shown = bob("history", alice_id)
-    assert "messages are not encrypted" in shown.stdout
+    assert f"{alice_id} writes in the clear from here on" in shown.stdout
     assert "two  (not encrypted)" in shown.stdout
     assert "one  (not" not in shown.stdout
     assert "not encrypted" in bob("conversations").stdout
+    bob("send", alice_id, "three")  # who chose it writes in the clear, and nobody else
     bob("conversations", "encrypted", alice_id)
-    bob("send", alice_id, "three")
+    assert "not encrypted" not in bob("conversations").stdout
     assert [line["encrypted"] for line in alice.json("history", bob_id) if line["text"]] == [True, False, True]
 
 

@@ -60,7 +60,7 @@ async def test_a_chat_is_marked_while_it_is_in_the_clear(server: ServerProcess, 
     assert "not encrypted" not in alice.screen
     chat = alice.app.session.chat
     await alice.client.set_mode(chat, "plain")
-    await bob.sees("from here on messages are not encrypted")
+    await bob.sees("writes in the clear from here on")
     await bob.client.set_mode(chat, "plain")
     await bob.until(lambda: bob.app.book.view(chat).plain, "the mode")
     await bob.says("in the clear")

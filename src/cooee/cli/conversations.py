@@ -109,9 +109,10 @@ def archive(invocation: Invocation, conversation: str, off: bool) -> None:
 @account_options
 @pass_invocation
 def plain(invocation: Invocation, conversation: str) -> None:
-    """Write to a conversation in the clear from now on; all members see that it is not encrypted.
+    """Write to a conversation in the clear from now on; all members see that you do.
 
-    For bots and scripts, which read nothing else. In a group, admins may do it. What was written before stays as it is.
+    For bots and scripts, which read nothing else. In a group, admins may do it. What was written before stays as it is,
+    and each member chooses for himself: nobody else's word, nor the server's, makes you write in the clear.
     """
     _tell_mode(invocation, conversation, plain=True)
 

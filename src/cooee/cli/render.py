@@ -219,8 +219,9 @@ def system_text(message: Message) -> str:
         return f"{people} joined by an invitation"
     mode = content.get("encryption")
     if mode in {"plain", "encrypted"}:
-        said = f"{PLAIN} any more: bots can read them" if mode == "plain" else "end-to-end encrypted again"
-        return f"from here on messages are {said} ({actor} set that)"
+        if mode == "plain":
+            return f"{actor} writes in the clear from here on: what {actor} writes is {PLAIN}"
+        return f"from here on messages are end-to-end encrypted again ({actor} set that)"
     texts = {
         "group_created": f"{actor} created the group {name}",
         "group_renamed": f"{actor} renamed the group to {name}",
