@@ -345,7 +345,7 @@ def _decode(payload: bytes) -> frames.ServerFrame | None:
     """Return the frame; None for what a newer or broken server says: the rest of the connection is not lost by it."""
     try:
         return codec.decode_server(payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -355,12 +355,12 @@ def _messages(taken: Iterable[frames.ServerFrame]) -> Iterator[frames.MessageFra
         if isinstance(frame, frames.MessageFrame):
             yield frame
         elif isinstance(frame, frames.Messages):
-            with suppress(msgspec.DecodeError):
+            with suppress(msgspec.DecodeError, RecursionError):
                 yield from map(decode_message, frame.messages)
 
 
 def _fill(turn: Turn, taken: Iterable[frames.ServerFrame]) -> None:
     turn.expire_typing()
     for frame in taken:
-        with suppress(msgspec.DecodeError):
+        with suppress(msgspec.DecodeError, RecursionError):
             turn.take(frame)

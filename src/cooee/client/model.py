@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -185,7 +186,10 @@ def message_of(frame: frames.MessageFrame) -> Message:
 
     What only an opened body can be (`CONTENT_CONTROL`) is not taken from a frame: nobody would have signed for it.
     """
-    content = None if isinstance(frame.content, msgspec.UnsetType) else msgspec.json.decode(frame.content)
+    content = None
+    if not isinstance(frame.content, msgspec.UnsetType):
+        with suppress(msgspec.DecodeError, RecursionError):
+            content = msgspec.json.decode(frame.content)
     if frame.content_type == CONTENT_CONTROL:
         frame, content = msgspec.structs.replace(frame, content_type=CONTENT_UNSUPPORTED), None
     return Message(

@@ -1,6 +1,7 @@
 """Messages as applications see them."""
 
 import msgspec
+import pytest
 
 from cooee.client.model import message_of
 from cooee.protocol import frames
@@ -46,3 +47,9 @@ def test_a_pending_message_becomes_what_the_server_will_show() -> None:
         frame.silent,
     )
     assert entry.placed(ME, "99", 4, 5) == message_of(shown)
+
+
+@pytest.mark.parametrize("content", [b"1e999", b'"\\ud800"', b"[" * 2_000 + b"]" * 2_000])
+def test_content_that_cannot_be_read_is_none(content: bytes) -> None:
+    message = message_of(msgspec.structs.replace(said(3), content=msgspec.Raw(content)))
+    assert (message.content, message.text) == (None, "")
