@@ -120,7 +120,27 @@ class Unsealing(Changes):
                 continue
             self.messages[place] = opened
             self.amend(opened)
+            self._set_timer(opened)
             self.events.append(MessageUpdated(opened))
+
+    def _open_late(self, keys: Iterable[MessageKey]) -> None:
+        """Open what came in this very turn before its key did: nobody needs to see that it waited."""
+        for key in keys:
+            place = (key.conversation_id, key.sequence_number)
+            message = self.messages.get(place)
+            if message is None or message.problem != "waiting":
+                continue
+            opened = self._opened(message, frame_of(message), key.key)
+            if opened.problem == "waiting":
+                continue
+            self.messages[place] = opened
+            self.amend(opened)
+            self._set_timer(opened)
+            kept = [] if opened.hidden else [opened]
+            for at, event in enumerate(self.events):
+                if event is message:
+                    self.events[at : at + 1] = kept
+                    break
 
     def page(self, page: frames.Messages, held: "Callable[[frames.MessageFrame], Message | bytes | None]") -> None:
         """Take in a page of history from the server. ``held``: the message if it is readable here, or its key."""
@@ -146,11 +166,10 @@ class Unsealing(Changes):
 
     def settle(self, message: Message) -> None:
         """Take in what a message that is delivered, in order, says of its conversation: the mode, the timer."""
+        self._set_timer(message)
         conversation = self.conversation(message.conversation_id)
         number = message.sequence_number
-        if message.control == "timer" and number > conversation.timer_at:
-            self.change(message.conversation_id, timer=message.content["expiresIn"], timer_at=number)
-        elif message.event == MODE_EVENT:
+        if message.event == MODE_EVENT:
             mode = message.content.get("encryption")
             if mode in {"plain", "encrypted"} and number > conversation.mode_at:
                 plain = conversation.plain and mode == "plain"  # the server alone vouches for it: it may only encrypt
@@ -158,6 +177,12 @@ class Unsealing(Changes):
                 self.events.append(EncryptionChanged(message.conversation_id, mode, message.sender_id))
         if message.event and self.agent is not None and conversation.kind == "group":
             self.draft.system(frame_of(message))
+
+    def _set_timer(self, message: Message) -> None:
+        if message.control == "timer":
+            number = message.sequence_number
+            if number > self.conversation(message.conversation_id).timer_at:
+                self.change(message.conversation_id, timer=message.content["expiresIn"], timer_at=number)
 
     def note_read(self, conversation_id: str, number: int) -> None:
         """Let the time of disappearing messages run that are read now."""
@@ -234,6 +259,7 @@ class Unsealing(Changes):
         draft = self._draft
         if draft is None:
             return
+        self._open_late([MessageKey(*msgspec.structs.astuple(key)) for key in draft.message_keys])
         for notice in draft.notices:
             self._notice(notice)
         self.records = draft.records()

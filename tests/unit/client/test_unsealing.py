@@ -330,6 +330,40 @@ def test_messages_whose_key_came_are_told_again(agent: Agent) -> None:
     assert agent.step.calls == [("open", 1, b"k" * 32), ("open", 2, b"k" * 32)]
 
 
+def test_a_key_that_comes_in_the_turn_of_its_message_opens_it_at_once(agent: Agent) -> None:
+    agent.step.answers = {n: Unreadable("waiting", "no_session") for n in (1, 2, 3, 4)}
+    turn = turn_of(agent)
+    for number in (1, 2, 3, 4):
+        turn.take(frame(number))
+    assert [event.problem for event in turn.events if isinstance(event, Message)] == ["waiting"] * 4
+    agent.step.answers = {
+        1: opened(kind="text", text="hello"),
+        2: opened(kind="reaction", target="701", emoji="!"),
+        3: opened(kind="timer", expiresIn=9_000),
+    }
+    agent.step.message_keys = [MessageKey(CHAT, n, "bob", "d7", f"c{n}", b"k" * 32) for n in (1, 2, 3)]
+    turn.take_control(frames.ToDevice(1, "bob", "d7", "blob"))
+    turn.finish()
+    shown = [event for event in turn.events if isinstance(event, Message)]
+    assert [(one.sequence_number, one.text, one.problem) for one in shown if not one.event and not one.control] == [
+        (1, "hello", ""),
+        (4, "", "waiting"),
+    ]
+    assert shown[0] is turn.messages[CHAT, 1]
+    assert [one.target for one in turn.reactions] == ["701"]
+    assert turn.conversations[CHAT].timer == 9_000
+    assert not any(isinstance(event, MessageUpdated) for event in turn.events)
+
+
+def test_a_timer_whose_key_came_late_is_set_all_the_same(agent: Agent) -> None:
+    agent.step.answers = {1: opened(kind="timer", expiresIn=9_000), 2: opened(kind="timer", expiresIn=7_000)}
+    sealed = [Message(CHAT, n, f"{700 + n}", "bob", "d7", f"c{n}", n, "encrypted", "sealed") for n in (2, 1)]
+    turn = turn_of(agent)
+    turn.heal([(message, b"k" * 32) for message in sealed])
+    turn.finish()
+    assert turn.conversations[CHAT].timer == 7_000
+
+
 def test_a_page_of_history_opens_what_is_not_readable_yet(agent: Agent) -> None:
     agent.step.answers = {2: opened(kind="text", text="two"), 3: opened(kind="reaction", target="701", emoji="!")}
     one = Message(CHAT, 1, "701", "bob", "d7", "c1", 1, "text", "one", encrypted=True)
