@@ -102,7 +102,7 @@ async def test_an_old_edit_and_an_old_reaction_do_not_come_back(server: ServerPr
     await bob.hears(MessageUpdated, lambda event: event.message.reactions)
     await says(alice, bob, chat, "done")
     page = await bob.client.api.history(chat)
-    for raw in list(page.messages)[1:5]:
+    for raw in (page.messages[1], page.messages[3]):
         await hears(bob, msgspec.json.decode(raw, type=MessageFrame))
     [first, *_] = (await bob.client.history(chat)).messages
     assert (first.text, dict(first.reactions)) == ("three", {})
