@@ -258,12 +258,26 @@ class Unsealing(Changes):
         """Take what the draft leaves to be stored and told into the turn. Call once, when the turn is complete."""
         draft = self._draft
         if draft is None:
+            self._bound_expiry()
             return
         self._open_late([MessageKey(*msgspec.structs.astuple(key)) for key in draft.message_keys])
         for notice in draft.notices:
             self._notice(notice)
         self.records = draft.records()
         self.message_keys += [MessageKey(*msgspec.structs.astuple(key)) for key in draft.message_keys]
+        self._bound_expiry()
+
+    def _bound_expiry(self) -> None:
+        """Let messages whose time runs disappear in time: the server's time, which it runs from, may lie ahead."""
+        if self.agent is None:
+            return
+        for place, message in self.messages.items():
+            self.messages[place] = self._bounded(message)
+        self.pages = [page._replace(messages=tuple(map(self._bounded, page.messages))) for page in self.pages]
+
+    def _bounded(self, message: Message) -> Message:
+        latest = self.wall + message.expires_in
+        return msgspec.structs.replace(message, expires_at=latest) if message.expires_at > latest else message
 
     def _notice(self, notice: Notice) -> None:
         if isinstance(notice, BadKeyDropped):

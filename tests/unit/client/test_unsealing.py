@@ -488,3 +488,14 @@ def test_an_own_message_is_what_was_written_here_and_not_what_the_server_shows(a
     turn.take(frame(1, "alice", "d1", content_type="text", content=msgspec.Raw(b'"something else"')))
     turn.finish()
     assert (turn.messages[CHAT, 1].text, turn.messages[CHAT, 1].encrypted) == ("hi", True)
+
+
+def test_the_servers_clock_cannot_keep_what_disappears(agent: Agent) -> None:
+    agent.step.answers = {1: opened(kind="text", text="gone", expiresIn=60), 2: opened(kind="text", text="x")}
+    far = msgspec.structs.replace(frame(1, "alice", "d2"), timestamp=1 << 45)
+    raw = (msgspec.Raw(msgspec.json.encode(far)),)
+    turn = turn_of(agent)
+    turn.take(far)
+    turn.page(frames.Messages(CHAT, raw, 1, 1, complete=True), lambda _: None)
+    turn.finish()
+    assert turn.messages[CHAT, 1].expires_at == turn.pages[0].messages[0].expires_at == 5_060

@@ -112,8 +112,11 @@ def got(step: Step, slot: Slot, want: Want, answer: Any) -> None:  # noqa: C901 
             groups.take(step, answer)
             _fetched(step, want.conversation_id)
         case wants.Claim():
-            linking.claimed(step, answer)
-            pairwise.claimed(step, answer)
+            asked = set(want.body.devices)
+            items = tuple(one for one in answer.items if keys.DeviceName(one.user_id, one.device_id) in asked)
+            claimed = keys.Claimed(items, tuple(one for one in answer.missing if one in asked))
+            linking.claimed(step, claimed)
+            pairwise.claimed(step, claimed)
         case wants.LookUpKeys():
             healing.found(step, want.asker, list(answer))
             step.after(lambda: memory.requests.pop(int(slot[1]), None))

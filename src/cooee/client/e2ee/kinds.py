@@ -88,7 +88,10 @@ class DeviceState(_State, frozen=True):
 
 
 class Former(_State, frozen=True):
-    """A device that was listed: with which key, and until when (``created_at`` of the first list without it)."""
+    """A device that was listed: with which key, and until when.
+
+    That is ``created_at`` of the first list without it, but no later than that list came.
+    """
 
     identity: bytes
     until: int

@@ -107,7 +107,7 @@ def _replaced(step: Step, user_id: str, found: DeviceList) -> UserState:
     for name, identity in user.devices.items():
         if devices.get(name) != identity:
             _retire(step, DeviceRef(user_id, name), kept=name not in devices)
-            former[name] = Former(identity, found.created_at)
+            former[name] = Former(identity, min(found.created_at, step.now))
             step.tally("devices_gone")
     former = dict(list(former.items())[-FORMER_LIMIT:])
     changes: dict[str, object] = {}

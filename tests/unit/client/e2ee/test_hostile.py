@@ -3,10 +3,13 @@
 import msgspec
 import pytest
 
-from cooee.client.e2ee import healing
-from cooee.client.e2ee.results import Refused, Sealed, Unreadable
+from cooee.client.e2ee import healing, lists, wants
+from cooee.client.e2ee.results import NotYet, Refused, Sealed, Unreadable
+from cooee.client.e2ee.step import Flight
 from cooee.client.e2ee.wants import FoundKey
+from cooee.crypto import device_list
 from cooee.crypto.content import ContentKey, envelope_payload, seal_body
+from cooee.crypto.device_list import DeviceList
 from cooee.domain import base64url
 from cooee.domain.ids import DeviceRef, direct_conversation_id
 from cooee.protocol import frames, keys
@@ -138,3 +141,57 @@ def test_endless_mismatches_are_waited_for_ever_longer(world: World) -> None:
             on(one, lambda draft, error=error: draft.mismatched(name, error))
         run(world, 1, 1_000)
     assert 3 < made < 20
+
+
+def test_bundles_that_nobody_asked_for_are_not_kept(world: World) -> None:
+    one, two, third = world.boxes[:3]
+    world.server.drop(two.me)
+    memory = one.agent._memory
+    on(one, lambda draft: letter_of(draft, direct_conversation_id(one.me.user_id, third.me.user_id), "m1"))
+    item = world.server.claim(keys.ClaimKeys((keys.DeviceName(*third.me),))).items[0]
+    claim = wants.Claim(number=memory.next_number(), body=keys.ClaimKeys((keys.DeviceName(*two.me),)))
+    memory.flights["claim",] = Flight(claim, world.server.now)
+    made_up = msgspec.structs.replace(item, device_id="other")
+    assert one.step(lambda draft: draft.got(claim, keys.Claimed((item, made_up), (keys.DeviceName(*third.me),))))
+    assert memory.bundles == {}
+    assert memory.barred == {}
+
+
+def test_a_group_is_encrypted_for_no_device_that_no_account_key_signed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = world.boxes[:2]
+    world.server.create(GROUP, [one.me.user_id, two.me.user_id])
+    run(world)
+    world.server.devices["spy"].add("d1")
+    world.server.members[GROUP]["spy"] = 1
+    world.server.rosters[GROUP] += 1
+    honest = world.server.hash_of(GROUP)
+    monkeypatch.setattr(world.server, "hash_of", lambda _: "A" * 43)
+    on(one, lambda draft: draft.roster_changed(GROUP))
+    sealed = letter(one, GROUP)
+    found: Sealed | NotYet = NotYet("group")
+    for _ in range(40):
+        found = on(one, lambda draft: draft.seal(sealed))
+        if isinstance(found, Sealed):
+            break
+        run(world, 2)
+    assert isinstance(found, Sealed)
+    assert found.device_list_hash == honest
+    holders = view(one).holders(GROUP)
+    assert holders is not None
+    assert list(holders.devices) == [f"{two.me.user_id}/{two.me.device_id}"]
+
+
+def test_a_revoked_device_gains_nothing_by_the_clock_of_who_revoked_it(world: World) -> None:
+    one, two = world.boxes[:2]
+    talk(world, two, one)
+    account = on(two, lambda draft: draft.step.account())
+    far = world.server.now + 10**10
+    empty = DeviceList(two.me.user_id, 2, far, account.public(), ())
+    signed = device_list.sign(empty, account)
+    item = keys.SignedList(base64url.encode(signed.payload), base64url.encode(signed.signature))
+    answer(one, keys.UserDevices(two.me.user_id, item, False, ()))
+    step = view(one)
+    assert lists.identity_at(step, two.me, world.server.now) is not None
+    assert lists.identity_at(step, two.me, world.server.now + lists.SKEW_MS + 1_000) is None
