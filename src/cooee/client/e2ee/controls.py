@@ -27,6 +27,8 @@ from cooee.protocol.body import (
 
 HELD_LIMIT: Final = 500
 """Blobs that wait for the list of their sender."""
+GROUPS_PER_DEVICE: Final = 1_000
+"""Groups of which the sender keys of one device are kept; messages of further ones are healed one by one."""
 RETRIES_WHOLE: Final = 3
 """So often is a frame retried as a whole when the server is busy; then one full queue does not hold up the others."""
 RETRIES_ALONE: Final = 10
@@ -159,12 +161,25 @@ def _sender_key(step: Step, ref: DeviceRef, control: SenderKeyControl) -> None:
     ident = f"{conversation_id}/{kinds.device_id_of(ref)}"
     try:
         known = step.find("peer", ident)
+        if known is None and not _has_room(step, ref):
+            step.tally("sender_keys_dropped")
+            return
         accepted = sender_key.accept(known, conversation_id, ref, base64url.decode(control.distribution))
     except (CryptoError, ValueError):
         step.tally("controls_malformed")
         return
     step.put("peer", ident, accepted)
+    if known is None:
+        step.after(lambda: step.memory.peers.update((kinds.device_id_of(ref),)))
     opening.try_again(step, ref, groups=True)
+
+
+def _has_room(step: Step, ref: DeviceRef) -> bool:
+    """Tell whether sender keys of one more group are taken from a device."""
+    peers, name = step.memory.peers, kinds.device_id_of(ref)
+    if not peers:
+        peers.update(ident.split("/", 1)[1] for ident in step.ids("peer"))
+    return peers[name] < GROUPS_PER_DEVICE
 
 
 def archive_made(step: Step, device_id: str, archive: StoredArchive) -> None:

@@ -84,6 +84,8 @@ class Memory:
         self.sent: set[str] = set()
         """``to_device`` frames that are under way on this connection."""
         self.frame_retries: dict[str, Retry] = {}
+        self.peers: Counter[str] = Counter()
+        """Of how many groups there are sender keys, by device; empty: not counted yet."""
         self.password = ""
         self.own_version = 0
         """Of the own list that the server showed last, whoever signed it."""

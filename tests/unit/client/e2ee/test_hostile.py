@@ -3,18 +3,29 @@
 import msgspec
 import pytest
 
-from cooee.client.e2ee import healing, lists, wants
+from cooee.client.e2ee import controls, healing, lists, pairwise, wants
 from cooee.client.e2ee.results import NotYet, Refused, Sealed, Unreadable
 from cooee.client.e2ee.step import Flight
 from cooee.client.e2ee.wants import FoundKey
 from cooee.crypto import device_list
 from cooee.crypto.content import ContentKey, envelope_payload, seal_body
 from cooee.crypto.device_list import DeviceList
+from cooee.crypto.sender_key import OwnSenderKey
 from cooee.domain import base64url
 from cooee.domain.ids import DeviceRef, direct_conversation_id
 from cooee.protocol import frames, keys
-from cooee.protocol.body import MessageRef
-from tests.fakes.e2ee_scene import frame_of, letter, on, quiet, run, talk, view
+from cooee.protocol.body import (
+    ArchiveControl,
+    LinkedControl,
+    MessageRef,
+    OwnContact,
+    OwnControl,
+    OwnConversation,
+    SenderKeyControl,
+    SessionControl,
+    encode_control,
+)
+from tests.fakes.e2ee_scene import frame_of, letter, on, quiet, run, talk, texts, view
 from tests.fakes.e2ee_world import Box, World
 
 GROUP = "group:g"
@@ -94,8 +105,6 @@ def test_nobody_writes_into_a_chat_of_others(world: World) -> None:
 
 
 def _encrypt(step: object, to: DeviceRef, payload: bytes) -> str:
-    from cooee.client.e2ee import pairwise  # noqa: PLC0415  # as a hostile program would
-
     return pairwise.encrypt(step, to, payload)  # type: ignore[arg-type]
 
 
@@ -195,3 +204,58 @@ def test_a_revoked_device_gains_nothing_by_the_clock_of_who_revoked_it(world: Wo
     step = view(one)
     assert lists.identity_at(step, two.me, world.server.now) is not None
     assert lists.identity_at(step, two.me, world.server.now + lists.SKEW_MS + 1_000) is None
+
+
+def test_one_device_fills_nobodys_store_with_sender_keys(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controls, "GROUPS_PER_DEVICE", 3)
+    one, two = world.boxes[:2]
+    talk(world, one, two)
+    for number in range(8):
+        name = f"group:g{number}"
+        chain = OwnSenderKey.generate(name, world.server.now, world.chance.randbytes)
+        text = base64url.encode(chain.distribution())
+        told = encode_control(SenderKeyControl(conversation_id=name, distribution=text))
+        content = on(one, lambda draft, told=told: _encrypt(draft.step, two.me, told))
+        blob = frames.ToDevice(1_000 + number, *one.me, content)
+        on(two, lambda draft, blob=blob: draft.to_device(blob))
+        if number == 1:
+            two.start()
+    assert view(two).count("peer") == 3
+    assert two.tallies()["sender_keys_dropped"] == 5
+
+
+def test_three_thousand_blobs_after_a_long_time_are_all_read(world: World) -> None:
+    one, two = world.boxes[:2]
+    talk(world, one, two)
+    told = encode_control(SessionControl())
+    before = two.tallies()["controls_read"]
+    blobs = []
+    for number in range(3_000):
+        content = on(one, lambda draft: _encrypt(draft.step, two.me, told))
+        blobs.append(frames.ToDevice(1_000 + number, *one.me, content))
+    for at in range(0, len(blobs), 100):
+        on(two, lambda draft, at=at: [draft.to_device(blob) for blob in blobs[at : at + 100]])
+    assert two.tallies()["controls_read"] == before + 3_000
+    talk(world, one, two)
+    assert texts(two, direct_conversation_id(one.me.user_id, two.me.user_id))[-1]
+
+
+def test_what_is_for_own_devices_is_taken_from_no_contact(world: World) -> None:
+    one, two, third = world.boxes[:3]
+    talk(world, one, two)
+    key = base64url.encode(bytes(32))
+    stranger = OwnContact(user_id=third.me.user_id, account_key=key, verified=True)
+    archive = ArchiveControl(media_key="A" * 22, key=key, digest=key, size=9)
+    for control in (
+        OwnControl(contacts=(stranger,), conversations=(OwnConversation(conversation_id=GROUP, mode="plain"),)),
+        archive,
+        LinkedControl(account_key=key, proof=key),
+    ):
+        content = on(one, lambda draft, control=control: _encrypt(draft.step, two.me, encode_control(control)))
+        before = dict(two.records)
+        draft = two.agent.draft(world.server.now)
+        draft.to_device(frames.ToDevice(9, *one.me, content))
+        assert {kind for kind, _ in draft.records()} <= {"session"}
+        assert draft.notices == []
+        assert dict(two.records) == before
+    assert two.tallies()["controls_ignored"] == 3
