@@ -106,8 +106,11 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def media(self) -> Media | None:
-        """The file of the message; None when it has none."""
-        return media_of(self.content_type, self.content)
+        """The file of the message; None when it has none. One that came in the clear has no key, whatever it says."""
+        found = media_of(self.content_type, self.content)
+        if found is not None and found.encrypted and not self.encrypted:
+            return msgspec.structs.replace(found, key="", digest="", picture="")
+        return found
 
     @property
     def event(self) -> str:

@@ -53,3 +53,13 @@ def test_a_pending_message_becomes_what_the_server_will_show() -> None:
 def test_content_that_cannot_be_read_is_none(content: bytes) -> None:
     message = message_of(msgspec.structs.replace(said(3), content=msgspec.Raw(content)))
     assert (message.content, message.text) == (None, "")
+
+
+def test_a_file_in_the_clear_does_not_pass_for_an_encrypted_one() -> None:
+    content = {"mediaKey": "k" * 22, "mimeType": "image/png", "size": 3, "key": "K", "digest": "D", "picture": "P"}
+    clear = message_of(msgspec.structs.replace(said(3), content_type="image", content=raw(content)))
+    assert clear.media is not None
+    assert (clear.media.encrypted, clear.media.digest, clear.media.picture) == (False, "", "")
+    sealed = msgspec.structs.replace(clear, encrypted=True).media
+    assert sealed is not None
+    assert (sealed.encrypted, sealed.key, sealed.picture) == (True, "K", "P")
