@@ -48,11 +48,11 @@ def post(url: str, text: str) -> int:
 def test_a_bot_sends_and_listens_by_its_token(shell: Shell) -> None:
     alice = shell.register("alice")
     bot, token = make_bot(shell)
-    assert shell.json("send", bot, "hello")[0]["status"] == "sent"
+    assert shell.json("send", "--plain", bot, "hello")[0]["status"] == "sent"
     heard = shell.json("listen", "--count", "1", COOEE_TOKEN=token)
     assert [one["text"] for one in heard if one["type"] == "message"] == ["hello"]
     assert shell.json("send", alice, "hello yourself", COOEE_TOKEN=token)[0]["status"] == "sent"
-    history = [one["text"] for one in shell.json("history", bot) if one["type"] == "message"]
+    history = [one["text"] for one in shell.json("history", bot) if one["type"] == "message" and one["text"]]
     assert history == ["hello", "hello yourself"]
     (told,) = shell.json("whoami", COOEE_TOKEN=token)
     assert (told["userId"], told["bot"], told["scopes"]) == (bot, True, ["messages:read", "messages:write"])
