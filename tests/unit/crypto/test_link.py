@@ -90,6 +90,7 @@ BODY = link._packed(CODE)[:-3]
         b"\x01\xff",
         b"",
     ],
+    ids=["version", "user", "device", "longer", "shorter", "version alone", "length alone", "nothing"],
 )
 def test_what_no_device_makes_is_refused_even_when_its_check_is_good(body: bytes) -> None:
     with pytest.raises(link.BadLinkCode):
