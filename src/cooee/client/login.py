@@ -109,14 +109,16 @@ async def log_in_with(
 async def adopt_token(api: Api, folder: Path, token: str) -> Account:
     """Find out whose ``token`` it is and write the account file of ``folder``, whose lock the caller has.
 
-    What the file knows already is not written again: a token that is kept elsewhere stays there.
+    What the file knows already is not written again: a token that is kept elsewhere stays there. A person's account
+    does not become a bot's, which would encrypt nothing, because the server says so.
     """
     former = load_account(folder)
     if former is not None and former.owns(token):
         return msgspec.structs.replace(former, token=token)
     session = await api.session()
     check_owner(folder, former, api.url, session.user_id)
-    account = Account(api.url, session.user_id, session.device_id, token, bot=session.bot)
+    bot = session.bot and (former is None or former.bot)
+    account = Account(api.url, session.user_id, session.device_id, token, bot=bot)
     save_account(folder, account)
     return account
 

@@ -97,3 +97,18 @@ def test_a_logged_out_account_owns_no_token() -> None:
     assert not out.logged_in
     assert not out.owns("")
     assert out.without_token() == out
+
+
+@pytest.mark.parametrize("former", [None, False, True])
+async def test_a_person_becomes_no_bot_by_the_servers_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, former: bool | None
+) -> None:
+    if former is not None:
+        save_account(tmp_path, msgspec.structs.replace(ACCOUNT, bot=former))
+    async with Api(ACCOUNT.url) as api:
+
+        async def session() -> Account:
+            return msgspec.structs.replace(ACCOUNT, bot=True)
+
+        monkeypatch.setattr(api, "session", session)
+        assert (await adopt_token(api, tmp_path, "another token")).bot is (former is not False)
