@@ -147,6 +147,8 @@ def test_with_no_device_left_the_account_begins_anew_and_contacts_are_told(
     assert texts(bob, alice_id) == ["one"]
     assert bob.json("verify", alice_id, "--yes")[0]["verified"] is True
     laptop("login", alice_id, "--password-stdin", given=f"{PASSWORD}\n")
+    assert "--yes" in laptop("devices", "start-anew", given="", code=2).stderr
+    assert "is you" in bob("verify", bob_id, code=1).stderr
     assert "password" in laptop("devices", "start-anew", "--yes", "--password-stdin", given="wrong\n", code=1).stderr
     laptop("devices", "start-anew", "--yes", "--password-stdin", given=f"{PASSWORD}\n")
     laptop("send", bob_id, "it is me again")
@@ -156,6 +158,7 @@ def test_with_no_device_left_the_account_begins_anew_and_contacts_are_told(
     number = bob.json("verify", alice_id)[0]
     assert (number["changed"], number["digits"]) == (True, laptop.json("verify", bob_id)[0]["digits"])
     bob("verify", alice_id, "--accept")
+    assert "nothing to accept" in bob("verify", alice_id, "--accept", code=1).stderr
     bob("send", alice_id, "welcome back")
     assert texts(laptop, bob_id)[-1] == "welcome back"
 

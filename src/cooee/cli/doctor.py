@@ -235,7 +235,8 @@ def encryption(told: Diagnostics, now_ms: int) -> Iterator[Finding]:
         )
     if told.waiting:
         text = f"{told.waiting} messages wait for their keys"
-        yield Finding("messages", "warning", text, "they come by themselves when their senders' devices are online")
+        how = "they come by themselves when their senders' devices are online"
+        yield Finding("messages", "warning", text, how if told.standing == "linked" else "link this device first")
     else:
         yield Finding("messages", "ok", "none waits for its key")
     if told.outbound or told.held:

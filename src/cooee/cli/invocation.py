@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TextIO, TypeVar
 import click
 
 from cooee.cli.choices import Choices, choices_of
-from cooee.cli.errors import INTERRUPTED, CliError
+from cooee.cli.errors import INTERRUPTED, CliError, usage
 from cooee.cli.profile import Login, Profiles, login_command
 from cooee.cli.progress import Bar
 from cooee.cli.render import Look
@@ -91,9 +91,16 @@ class Invocation:
         """Ask a person.
 
         Raises:
-            CliError: the answer is no.
+            CliError: the answer is no, or standard input is no terminal and has none.
         """
-        if not click.confirm(question, err=True):
+        try:
+            agreed = click.confirm(question, err=True)
+        except click.Abort:
+            if sys.stdin is not None and sys.stdin.isatty():
+                raise  # Ctrl-C, or Ctrl-D
+            click.echo(err=True)
+            raise usage("Nothing was done, for nobody answered: --yes goes on without asking.") from None
+        if not agreed:
             raise CliError("Nothing was done.")
 
     def login(self) -> Login:

@@ -156,7 +156,8 @@ class Screen:
                 self._show_typing(event)
             case MessageDeleted() if self.wants(event.conversation_id):
                 chat = self.naming.chat(event.conversation_id)
-                self._tell(event, self._dim(f"{chat}: {safe(event.by)} deleted message {event.sequence_number}"))
+                who = f"{safe(event.by)} deleted message" if event.by else "gone, as its timer said: message"
+                self._tell(event, self._dim(f"{chat}: {who} {event.sequence_number}"))
             case Presence():
                 self._show_presence(event)
             case ConnectionState():

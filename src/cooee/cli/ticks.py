@@ -118,11 +118,14 @@ def is_broken(event: Event) -> TypeGuard[ConnectionState]:
     return isinstance(event, ConnectionState) and event.state == "waiting"
 
 
+def _ended(text: str) -> str:
+    return text if text.endswith(("?", ".")) else f"{text}."
+
+
 def not_sent_yet(reason: str, then: str = "goes out with the next `cooee send` or `cooee listen`") -> CliError:
     """Build what is said of a message that waits in the outbox; ``then``: when it will be sent."""
     return CliError(
-        f"Not sent yet: {without_internals(reason).rstrip('.')}. The message is kept and {then}; "
-        "`cooee outbox` shows it.",
+        f"Not sent yet: {_ended(without_internals(reason))} The message is kept and {then}; `cooee outbox` shows it.",
         UNREACHABLE,
         code="unreachable",
     )

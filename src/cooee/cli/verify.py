@@ -45,6 +45,8 @@ async def _verify(client: Client, wish: VerifyWish, _: Tell) -> Number:
         raise CliError("Encryption is off here (COOEE_ENCRYPTION, or a token): there is nothing to compare.")
     await caught_up(client)
     user_id = wish.user_id
+    if user_id == client.me.user_id:
+        raise CliError("That is you: name the one whom you chat with.")
     try:
         number = await client.safety_number(user_id)
         matches = None
@@ -53,7 +55,9 @@ async def _verify(client: Client, wish: VerifyWish, _: Tell) -> Number:
                 matches = number.matches(wish.scanned)
             except ValueError:
                 raise CliError("That is no QR text of a safety number.", code="state") from None
-        if wish.act == "accept" and number.changed:
+        if wish.act == "accept":
+            if not number.changed:
+                raise CliError(f"The key of {user_id} has not changed: there is nothing to accept.")
             await client.accept_key(user_id)
         elif wish.act in {"yes", "no"} or matches:
             if number.changed and wish.act != "no":

@@ -72,6 +72,13 @@ def test_the_clock_is_held_against_the_servers(offset: float | None, level: str)
     assert finding.level == level
 
 
+def test_what_waits_at_an_unlinked_device_waits_for_the_link() -> None:
+    [told] = [
+        one for one in encryption(HEALTHY._replace(waiting=1, standing="unlinked"), NOW) if one.check == "messages"
+    ]
+    assert "link" in told.advice
+
+
 def test_a_date_that_is_none_tells_nothing() -> None:
     when = datetime(2026, 3, 11, 12, tzinfo=UTC)
     assert clock_offset({"Date": format_datetime(when, usegmt=True)}, when.timestamp() + 60.5) == 60

@@ -149,6 +149,7 @@ async def test_ticks_typing_and_deletions_are_lines(capsys: pytest.CaptureFixtur
         Typing(DM, "bob", "started", "recording"),
         Typing(DM, "bob", "stopped"),
         MessageDeleted(DM, 2, "bob"),
+        MessageDeleted(DM, 3, ""),
         message(5, silent=True),
     ):
         await one.show(event)
@@ -159,6 +160,7 @@ async def test_ticks_typing_and_deletions_are_lines(capsys: pytest.CaptureFixtur
         "bob types in bob …",
         "bob records in bob …",
         "bob: bob deleted message 2",
+        "bob: gone, as its timer said: message 3",
     ]
 
 

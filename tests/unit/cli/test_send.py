@@ -9,7 +9,7 @@ from click.testing import Result
 from cooee.cli.choices import Choices
 from cooee.cli.errors import UNREACHABLE
 from cooee.cli.invocation import Invocation
-from cooee.cli.ticks import TickLine, Ticks
+from cooee.cli.ticks import TickLine, Ticks, not_sent_yet
 from cooee.client import SendFailed, TickChanged
 from cooee.client.model import Account
 
@@ -105,6 +105,13 @@ def test_an_unreachable_server_keeps_the_message(cooee: Cooee, log_in: LogIn) ->
     ]
     assert "waits" in cooee("outbox").stdout
     assert cooee("outbox", "discard", "nothing").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"), [("is it up?", "is it up? The"), ("gone", "gone. The"), ("gone.", "gone. The")]
+)
+def test_why_something_waits_is_one_sentence(reason: str, told: str) -> None:
+    assert f"Not sent yet: {told} message is kept" in str(not_sent_yet(reason))
 
 
 def test_a_text_that_can_never_be_sent_is_refused_at_once(cooee: Cooee, log_in: LogIn) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from cooee.client.e2ee import controls, due, healing, lists, stock
+from cooee.client.e2ee import controls, due, healing, lists, moved, stock
 from cooee.client.e2ee.book import Book
 from cooee.client.e2ee.draft import Draft
 from cooee.client.e2ee.kinds import OutFrame, UserState
@@ -147,7 +147,8 @@ class Agent:
     def standing(self) -> Standing:
         """How this device stands."""
         view = self._view(0)
-        return view.device.standing if view.has_device else "preparing"
+        known = view.has_device and not moved.is_due(view)
+        return view.device.standing if known else "preparing"
 
     @property
     def published(self) -> bool:

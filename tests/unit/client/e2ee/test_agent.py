@@ -267,6 +267,7 @@ def test_a_backup_that_is_restored_at_a_new_log_in_becomes_a_device_of_its_own(w
     world.boxes.append(box)
     box.records = dict(one.records)
     box.start()
+    assert (one.agent.standing, box.agent.standing) == ("linked", "preparing")  # not what the former device was
     on(box, lambda draft: draft.restored())
     box.connect()
     run(world, 30)
