@@ -41,6 +41,7 @@ from cooee.crypto.suite import COOEE_V1, Header, Party, Route, Suite
 from cooee.domain import base64url
 from cooee.domain.device_hash import device_list_hash
 from cooee.domain.ids import DeviceRef
+from cooee.domain.reference import reference_of
 from cooee.protocol import body
 
 FOLDER: Final = Path(__file__).parents[1] / "spec" / "vectors" / "e2ee"
@@ -481,12 +482,13 @@ def _body() -> Json:
         width=4,
         height=3,
     )
+    target = reference_of("alice", "d1", "m-1")
     bodies: list[body.Body] = [
-        body.TextBody(text="hello 🦉", reply_to="7265000000000000001", mentions=("bob",), expires_in=60_000),
+        body.TextBody(text="hello 🦉", reply_to=target, mentions=("bob",), expires_in=60_000),
         body.MediaBody(file=file, content_type="image", caption="look"),
-        body.ReactionBody(target="7265000000000000001", emoji="👍"),
-        body.EditBody(target="7265000000000000001", text="hallo"),
-        body.DeleteBody(target="7265000000000000001"),
+        body.ReactionBody(target=target, emoji="👍"),
+        body.EditBody(target=target, text="hallo"),
+        body.DeleteBody(target=target),
         body.TimerBody(expires_in=0),
     ]
     controls: list[body.Control] = [
@@ -501,9 +503,24 @@ def _body() -> Json:
             conversations=(body.OwnConversation(conversation_id="dm:alice:bob", mode="plain", expires_in=0),),
         ),
     ]
-    refused = ['{"kind":"text"}', '{"kind":"text","text":""}', '{"kind":"delete","target":"07"}', "[]", '{"kind":1}']
+    refused = [
+        '{"kind":"text"}',
+        '{"kind":"text","text":""}',
+        '{"kind":"delete","target":"7265000000000000001"}',
+        "[]",
+        '{"kind":1}',
+    ]
     return {
-        "about": "Plaintexts: bodies and controls that are taken, and bodies that are refused.",
+        "about": "Plaintexts: how messages are named, bodies and controls that are taken, and bodies that are refused.",
+        "references": [
+            {
+                "senderId": user,
+                "senderDeviceId": device,
+                "clientMessageId": message,
+                "reference": reference_of(user, device, message),
+            }
+            for user, device, message in (("alice", "d1", "m-1"), ("bob", "d1", "m-1"), ("alice", "d1m", "-1"))
+        ],
         "bodies": [body.encode_body(one).decode() for one in bodies],
         "controls": [body.encode_control(one).decode() for one in controls],
         "unsupported": ['{"kind":"poll","question":"?"}'],

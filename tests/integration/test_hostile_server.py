@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from cooee.client import KeyChanged, Message, MessageUpdated, SendFailed
+from cooee.client.store import Store
 from cooee.crypto import device_list
 from cooee.crypto.device_list import DeviceList, ListedDevice
 from cooee.crypto.keys import AccountPrivateKey, IdentityPrivateKey
@@ -106,6 +107,41 @@ async def test_an_old_edit_and_an_old_reaction_do_not_come_back(server: ServerPr
         await hears(bob, msgspec.json.decode(raw, type=MessageFrame))
     [first, *_] = (await bob.client.history(chat)).messages
     assert (first.text, dict(first.reactions)) == ("three", {})
+
+
+def swap_ids(store: Store, first: Message, second: Message) -> None:
+    """Let two held messages have each other's messageIds, as if the server had given them so to this device."""
+    for place, given in ((first, second), (second, first)):
+        store._db.execute(
+            "UPDATE messages SET message_id = ?, message = json_set(message, '$.message_id', ?)"
+            " WHERE conversation_id = ? AND sequence_number = ?",
+            (given.message_id, given.message_id, place.conversation_id, place.sequence_number),
+        )
+
+
+async def test_what_is_said_of_a_message_follows_it_whatever_ids_the_server_gives(
+    server: ServerProcess, house: House
+) -> None:
+    alice, bob, chat = await pair(server, house)
+    numbers = [(await says(alice, bob, chat, text)).sequence_number for text in ("one", "two")]
+    ledger = bob.client._ledger
+    first, second = [await ledger.run(ledger.store.find_message, chat, number) for number in numbers]
+    assert first is not None
+    assert second is not None
+    await ledger.run(swap_ids, ledger.store, first, second)
+    await alice.client.edit(chat, numbers[0], "uno")
+    await bob.hears(MessageUpdated, lambda event: event.message.edited)
+    await alice.client.react(chat, numbers[1], "👍")
+    await bob.hears(MessageUpdated, lambda event: event.message.reactions)
+    await alice.client.send_text(chat, "what?", reply_to=first.message_id)
+    await bob.reads("what?")
+    page = await bob.client._parts.history.held(chat, None, 50)
+    assert [(message.text, dict(message.reactions)) for message in page.messages] == [
+        ("uno", {}),
+        ("two", {alice.client.me.user_id: "👍"}),
+        ("what?", {}),
+    ]
+    assert page.messages[2].reply_to == page.messages[0].message_id == second.message_id
 
 
 async def test_what_is_moved_or_mixed_does_not_open(server: ServerProcess, house: House) -> None:

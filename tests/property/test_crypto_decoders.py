@@ -212,7 +212,10 @@ DECODERS: dict[str, Decoder] = {
         (link._packed(LINK)[:-3],),
     ),
     "archive": (read_archive, (archived(ARCHIVE_KEY), archived(archive.Passphrase("p")))),
-    "body": (body.decode_body, (body.encode_body(body.TextBody(text="hi", reply_to="1")), MEDIA, b'{"kind":"poll"}')),
+    "body": (
+        body.decode_body,
+        (body.encode_body(body.TextBody(text="hi", reply_to="f" * 21 + "Q")), MEDIA, b'{"kind":"poll"}'),
+    ),
     "control": (body.decode_control, (body.encode_control(body.SessionControl()), KEY_REPLY, b'{"type":"x"}')),
 }
 

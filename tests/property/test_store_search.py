@@ -13,6 +13,7 @@ from cooee.client.message_store import INDEXED_FROM
 from cooee.client.model import Message
 from cooee.client.store import Store
 from cooee.client.turn import Turn
+from cooee.domain.reference import reference_of
 from tests.fakes.client_frames import CHAT, ME
 from tests.fakes.client_store import STORE_KEY
 
@@ -27,6 +28,11 @@ ERASE = st.tuples(st.just("erase"), NUMBERS, st.just(""))
 STEPS = st.lists(PUT | PUT | EDIT | HIDE | ERASE, max_size=14)
 
 
+def ref(number: int) -> str:
+    """Return how message ``number`` is named."""
+    return reference_of("bob", "d7", f"c{number}")
+
+
 def message(number: int, text: str, content_type: str = "text") -> Message:
     return Message(CHAT, number, f"m{number}", "bob", "d7", f"c{number}", number, content_type, text)
 
@@ -34,7 +40,7 @@ def message(number: int, text: str, content_type: str = "text") -> Message:
 def turn_of(store: Store, at: int, kind: str, number: int, text: str | None) -> Turn:
     turn = Turn(store.load(ME))
     if kind == "edit":
-        turn.edits = [Edit(CHAT, f"m{number}", "bob", 100 + at, text)]
+        turn.edits = [Edit(CHAT, ref(number), "bob", 100 + at, text)]
     elif kind == "erase":
         turn.erased = [(CHAT, number)]
     else:

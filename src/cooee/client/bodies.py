@@ -31,7 +31,7 @@ class Said(NamedTuple):
 
     content_type: str
     content: Any
-    reply_to: str | None = None
+    reply_reference: str = ""
     mentions: tuple[str, ...] = ()
     expires_in: int = 0
 
@@ -54,7 +54,7 @@ def said_by(body: Body) -> Said:
 
 
 def _beside(body: TextBody | MediaBody, said: Said) -> Said:
-    return said._replace(reply_to=body.reply_to, mentions=body.mentions, expires_in=body.expires_in or 0)
+    return said._replace(reply_reference=body.reply_to or "", mentions=body.mentions, expires_in=body.expires_in or 0)
 
 
 def file_content(file: EncryptedFile, caption: str | None) -> dict[str, Any]:
@@ -83,7 +83,8 @@ def readable(sealed: Message, payload: bytes, *, read: bool) -> Message:
         sealed,
         content_type=said.content_type,
         content=said.content,
-        reply_to=said.reply_to,
+        reply_to=None,
+        reply_reference=said.reply_reference,
         mentions=said.mentions,
         envelope=None,
         group_envelope=None,

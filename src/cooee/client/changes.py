@@ -25,7 +25,7 @@ class MessageKey(NamedTuple):
 
 
 class Reaction(NamedTuple):
-    """What ``user_id`` said of the message ``target`` (a messageId) at ``sequence_number``; ``""`` takes it back."""
+    """What ``user_id`` said of the message ``target`` (its reference) at ``sequence_number``; ``""`` takes it back."""
 
     conversation_id: str
     target: str
@@ -35,7 +35,7 @@ class Reaction(NamedTuple):
 
 
 class Edit(NamedTuple):
-    """The text, or caption, that ``user_id`` gave the message ``target``; None: it is deleted, for good.
+    """The text, or caption, that ``user_id`` gave the message ``target`` (its reference); None: it is deleted.
 
     Counts only when the target is that user's. Of several the one with the greatest number counts.
     """

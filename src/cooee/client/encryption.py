@@ -140,7 +140,7 @@ class EncryptionOfClient(ABC):
             SendFailed: ``not_found``: no such message is held here; ``not_encrypted``: the conversation is plain.
         """
         target = await self._target(conversation_id, sequence_number)
-        return await self._parts.sending.control(conversation_id, ReactionBody(target=target.message_id, emoji=emoji))
+        return await self._parts.sending.control(conversation_id, ReactionBody(target=target.reference, emoji=emoji))
 
     async def edit(self, conversation_id: str, sequence_number: int, text: str) -> Pending:
         """Give an own message, or the caption of an own file, another text.
@@ -153,7 +153,7 @@ class EncryptionOfClient(ABC):
             raise SendFailed(ErrorCode.FORBIDDEN, "only its sender can edit a message")
         if target.content_type != "text" and target.media is None:
             raise SendFailed(ErrorCode.BAD_FRAME, "this message has no text")
-        return await self._parts.sending.control(conversation_id, EditBody(target=target.message_id, text=text))
+        return await self._parts.sending.control(conversation_id, EditBody(target=target.reference, text=text))
 
     async def set_timer(self, conversation_id: str, ms: int) -> Pending:
         """Let messages of a conversation disappear ``ms`` after they are read, from here on; 0: not any more."""
@@ -162,7 +162,7 @@ class EncryptionOfClient(ABC):
     async def _target(self, conversation_id: str, sequence_number: int) -> Message:
         ledger = self._parts.ledger
         found = await ledger.run(ledger.store.find_message, conversation_id, sequence_number)
-        if found is None or found.deleted or not found.message_id or found.hidden:
+        if found is None or found.deleted or not found.reference or found.hidden:
             raise SendFailed(ErrorCode.NOT_FOUND, "no such message is held here")
         return found
 

@@ -62,6 +62,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
     parts_done: tuple[int, ...] = ()
     encrypted: bool = False
     expires_in: int = 0
+    reply_reference: str = ""
 
     def __repr__(self) -> str:
         return f"FileEntry({self.client_message_id} to {self.conversation_id}, {self.size} bytes)"
@@ -98,6 +99,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
             mentions=self.mentions,
             silent=self.silent,
             preview=self.preview,
+            reply_reference=self.reply_reference,
             media_keys=(self.media_key,) if self.encrypted and self.media_key else (),
         )
 
@@ -112,7 +114,7 @@ class FileEntry(msgspec.Struct, frozen=True, kw_only=True):
             file=msgspec.convert(said, EncryptedFile),
             content_type=self.content_type,
             caption=caption,
-            reply_to=self.reply_to,
+            reply_to=self.reply_reference or None,
             mentions=self.mentions,
             expires_in=self.expires_in or None,
         )

@@ -211,9 +211,15 @@ class Ledger:
         return [self._view(turn.conversation(conversation_id)) for conversation_id in turn.updated]
 
     def _as_stored(self, event: Event) -> Event:
-        """Return a message that could not be read as the store has it: it may have been read, and edited, before."""
-        if isinstance(event, Message) and event.problem:
+        """Return a message as the store has it, where that is known better.
+
+        One that could not be read may have been read, and edited, before; and the store finds what a reply answers.
+        """
+        if isinstance(event, Message) and (event.problem or event.reply_reference):
             return self.store.find_message(event.conversation_id, event.sequence_number) or event
+        if isinstance(event, MessageUpdated) and event.message.reply_reference:
+            place = (event.message.conversation_id, event.message.sequence_number)
+            return MessageUpdated(self.store.find_message(*place) or event.message)
         return event
 
     def _amended(self, turn: Turn) -> list[Event]:
@@ -222,13 +228,13 @@ class Ledger:
         said |= {(one.conversation_id, one.target): one.user_id for one in turn.edits}
         told: list[Event] = []
         for (conversation_id, target), user_id in said.items():
-            found = self.store.find_target(conversation_id, target)
-            if found is not None and (conversation_id, found.sequence_number) not in turn.messages:
-                told.append(
-                    MessageDeleted(conversation_id, found.sequence_number, user_id)
-                    if found.deleted
-                    else MessageUpdated(found)
-                )
+            told += [
+                MessageDeleted(conversation_id, found.sequence_number, user_id)
+                if found.deleted
+                else MessageUpdated(found)
+                for found in self.store.find_targets(conversation_id, target)
+                if (conversation_id, found.sequence_number) not in turn.messages
+            ]
         return told
 
     async def view(self, conversation: ConversationState) -> ConversationView:

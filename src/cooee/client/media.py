@@ -56,7 +56,8 @@ class MediaOfClient(ABC):
         goes on with the next live client on this store, if the file is unchanged, and no message is sent twice.
 
         Raises:
-            SendFailed: it can never be sent: no such file, an empty or too large one, no room left for you.
+            SendFailed: it can never be sent: no such file, an empty or too large one, no room left for you; or
+                ``reply_to`` is as `send_text` refuses it.
             ConnectionFailed: it did not work now; it is tried again while a live client is open.
             StoreUnusable: it could not be stored.
             OSError: a stream could not be read, or not be copied.

@@ -21,12 +21,12 @@ _encode = msgspec.json.encode
 _decode_message = msgspec.json.Decoder(Message).decode
 
 _UPSERT_MESSAGE = """
-    INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (conversation_id, sequence_number) DO UPDATE SET
         message_id = excluded.message_id, sender_id = excluded.sender_id, sender_device_id = excluded.sender_device_id,
         client_message_id = excluded.client_message_id, timestamp = excluded.timestamp, counted = excluded.counted,
         content_type = excluded.content_type, expires_at = excluded.expires_at, text = excluded.text,
-        message = excluded.message
+        message = excluded.message, reference = excluded.reference
     WHERE excluded.content_type = 'deleted'
         OR (messages.content_type != 'deleted'
             AND (messages.content_type = 'encrypted' OR excluded.content_type != 'encrypted')
@@ -57,7 +57,15 @@ class MessageStore(FileStore, SecretStore):
         ).fetchone()
         return self._message(row[0]) if row else None
 
-    def find_target(self, conversation_id: str, message_id: str) -> Message | None:
+    def find_targets(self, conversation_id: str, reference: str) -> list[Message]:
+        """Return the held messages with a reference; more than one only when the server made copies."""
+        rows = self._db.execute(
+            "SELECT message FROM messages WHERE conversation_id = ? AND reference = ? ORDER BY sequence_number",
+            (conversation_id, reference),
+        ).fetchall()
+        return [self._message(row[0]) for row in rows]
+
+    def find_by_id(self, conversation_id: str, message_id: str) -> Message | None:
         """Return a held message by its id, or None."""
         row = self._db.execute(
             "SELECT message FROM messages WHERE message_id = ? AND conversation_id = ?", (message_id, conversation_id)
@@ -133,12 +141,26 @@ class MessageStore(FileStore, SecretStore):
     # --- writing, within a transaction
 
     def _message(self, row: str) -> Message:
-        message = self._with_details(_decode_message(row))
+        message = self._answering(self._with_details(_decode_message(row)))
         said = self._db.execute(
             "SELECT user_id, emoji FROM reactions WHERE conversation_id = ? AND target = ? AND emoji != ''",
-            (message.conversation_id, message.message_id),
+            (message.conversation_id, message.reference),
         ).fetchall()
         return msgspec.structs.replace(message, reactions=dict(said)) if said else message
+
+    def _answering(self, message: Message) -> Message:
+        """Return an encrypted reply with the id that the message that it answers has here now; None: not held here.
+
+        What was opened goes before a copy that the server may have made of its name.
+        """
+        if not message.reply_reference:
+            return message
+        row = self._db.execute(
+            "SELECT message_id FROM messages WHERE conversation_id = ? AND reference = ?"
+            " ORDER BY content_type = 'encrypted' OR json_extract(message, '$.encrypted') IS NOT 1, sequence_number",
+            (message.conversation_id, message.reply_reference),
+        ).fetchone()
+        return msgspec.structs.replace(message, reply_to=row[0] if row else None)
 
     def _put_messages(self, messages: Iterable[Message], me: str) -> None:
         """Store messages, each as its sender edited it last."""
@@ -149,7 +171,7 @@ class MessageStore(FileStore, SecretStore):
         if message.content_type not in {CONTENT_SYSTEM, CONTENT_DELETED}:
             edit = self._db.execute(
                 "SELECT text FROM edits WHERE conversation_id = ? AND target = ? AND user_id = ?",
-                (message.conversation_id, message.message_id, message.sender_id),
+                (message.conversation_id, message.reference, message.sender_id),
             ).fetchone()
             if edit is not None and edit[0] is None:
                 self._erase_held(message)
@@ -195,11 +217,11 @@ class MessageStore(FileStore, SecretStore):
                 " AND (excluded.text IS NULL OR excluded.sequence_number > edits.sequence_number)",
                 edit,
             )
-            row = self._db.execute(
-                "SELECT message FROM messages WHERE message_id = ? AND conversation_id = ? AND sender_id = ?",
+            rows = self._db.execute(
+                "SELECT message FROM messages WHERE reference = ? AND conversation_id = ? AND sender_id = ?",
                 (edit.target, edit.conversation_id, edit.user_id),
-            ).fetchone()
-            if row is not None:
+            ).fetchall()
+            for row in rows:
                 self._put_message(_decode_message(row[0]), me)
 
     def _erase(self, conversation_id: str, number: int) -> None:
@@ -216,7 +238,7 @@ class MessageStore(FileStore, SecretStore):
     def _erase_held(self, former: Message) -> None:
         self._forget_seen(former)
         self._forget_key(former.conversation_id, former.sequence_number)
-        target = (former.conversation_id, former.message_id)
+        target = (former.conversation_id, former.reference)
         self._db.execute("DELETE FROM reactions WHERE conversation_id = ? AND target = ?", target)
         self._db.execute("DELETE FROM edits WHERE conversation_id = ? AND target = ? AND text IS NOT NULL", target)
         erased = Message(
@@ -255,4 +277,5 @@ def _row(message: Message, me: str) -> tuple[Any, ...]:
         message.expires_at,
         fold(message.text),
         _encode(message).decode(),
+        message.reference,
     )

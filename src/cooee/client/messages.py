@@ -41,7 +41,8 @@ class MessagesOfClient(ABC):
         that is given goes past the encryption, and is refused unless all others let it.
 
         Raises:
-            SendFailed: it can never be sent: an impossible recipient, an empty or too long text.
+            SendFailed: it can never be sent: an impossible recipient, an empty or too long text; ``not_found``: it is
+                encrypted, and the message ``reply_to`` is not held here or is a system message.
             StoreUnusable: it could not be stored.
         """
         return await self._parts.sending.text(

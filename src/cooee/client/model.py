@@ -18,6 +18,7 @@ from cooee.domain.message import (
     UNCOUNTED_TYPES,
 )
 from cooee.domain.receipt import Watermark
+from cooee.domain.reference import reference_of_stored
 from cooee.protocol import frames
 
 CONTENT_CONTROL = "control"
@@ -68,6 +69,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     ``control`` and its body as content; it is `hidden`, but for the timer.
     ``edited``: its sender changed its text since. ``reactions``: emoji by userId. ``expires_at``: when it is deleted
     here by itself, in ms since the Unix epoch; 0 for never, or, with ``expires_in`` (ms), not before it is read.
+    ``reply_to``: the messageId of the message that it answers. An encrypted one names it by ``reply_reference``, the
+    other message's `reference`; then ``reply_to`` is None for as long as the other is not held here.
     """
 
     conversation_id: str
@@ -93,6 +96,12 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     reactions: Mapping[str, str] = {}
     expires_at: int = 0
     expires_in: int = 0
+    reply_reference: str = ""
+
+    @property
+    def reference(self) -> str:
+        """How encrypted bodies name this message (`domain.reference`); empty when they cannot."""
+        return reference_of_stored(self.sender_id, self.sender_device_id, self.client_message_id, self.content_type)
 
     @property
     def text(self) -> str:
@@ -224,6 +233,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     ``body``: the JSON of `protocol.body` that is sent encrypted, empty for a plain message; ``content_type`` and
     ``content`` say what it is here. ``letter``: its encrypted form, made once. ``sealed``: for which devices it is
     readable, as long as the server agrees; not stored. ``media_keys``: its files. ``expires_in``: ms; 0 never.
+    ``reply_reference``: see `Message`.
     """
 
     client_message_id: str
@@ -245,6 +255,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     sealed: Sealed | None = None
     media_keys: tuple[str, ...] = ()
     expires_in: int = 0
+    reply_reference: str = ""
 
     @property
     def encrypted(self) -> bool:
@@ -315,6 +326,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
             encrypted=self.encrypted,
             expires_at=timestamp + self.expires_in if self.expires_in else 0,
             expires_in=self.expires_in,
+            reply_reference=self.reply_reference,
         )
 
     def __repr__(self) -> str:

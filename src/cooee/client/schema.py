@@ -1,6 +1,7 @@
 """The tables of the local store. A step is never changed once it is released; a new one is added behind it.
 
-The steps use one function that SQLite does not have: ``fold``, see `folding`.
+The steps use two functions that SQLite does not have: ``fold``, see `folding`, and ``reference``, see
+`domain.reference`.
 """
 
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from cooee.client.database import Connection
 from cooee.client.errors import StoreUnusable
 from cooee.client.folding import fold
+from cooee.domain.reference import reference_of_stored
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -67,7 +69,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     -- The messages again, with a number for the full-text index. `text` is folded, and there to be searched only.
-    -- `expires_at`: ms since the Unix epoch, 0 for never.
+    -- `expires_at`: ms since the Unix epoch, 0 for never. `reference`: how encrypted bodies name it; empty: not at all.
     ALTER TABLE messages RENAME TO former_messages;
     CREATE TABLE messages (
         row INTEGER PRIMARY KEY,
@@ -83,6 +85,7 @@ MIGRATIONS: tuple[str, ...] = (
         expires_at INTEGER NOT NULL,
         text TEXT NOT NULL,
         message TEXT NOT NULL,
+        reference TEXT NOT NULL,
         UNIQUE (conversation_id, sequence_number)
     );
 
@@ -104,11 +107,13 @@ MIGRATIONS: tuple[str, ...] = (
     END;
 
     INSERT INTO messages SELECT NULL, conversation_id, sequence_number, json_extract(message, '$.message_id'),
-        sender_id, sender_device_id, client_message_id, timestamp, counted, content_type, 0, fold(text), message
+        sender_id, sender_device_id, client_message_id, timestamp, counted, content_type, 0, fold(text), message,
+        reference(sender_id, sender_device_id, client_message_id, content_type)
         FROM former_messages ORDER BY timestamp;
     DROP TABLE former_messages;
     CREATE INDEX messages_counted ON messages (conversation_id, sequence_number) WHERE counted = 1;
     CREATE INDEX messages_own ON messages (client_message_id);
+    CREATE INDEX messages_by_reference ON messages (conversation_id, reference);
     CREATE INDEX messages_by_id ON messages (message_id);
     CREATE INDEX messages_unreadable ON messages (conversation_id, sequence_number) WHERE content_type = 'encrypted';
     CREATE INDEX messages_expiring ON messages (expires_at) WHERE expires_at > 0;
@@ -130,7 +135,7 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX message_keys_by_number ON message_keys (conversation_id, sequence_number);
 
-    -- What was said of a message (`target`, a messageId), whether that is held or not; the newest by its number counts.
+    -- What was said of a message (`target`, its reference), held or not; the newest by its number counts.
     -- `emoji`: empty when taken back. `text`: NULL when the target is deleted.
     CREATE TABLE reactions (
         conversation_id TEXT NOT NULL,
@@ -162,6 +167,7 @@ def migrate(db: Connection, path: Path, version: int = len(MIGRATIONS)) -> None:
         StoreUnusable: they are of a newer version than this program knows.
     """
     db.create_function("fold", 1, fold)
+    db.create_function("reference", 4, reference_of_stored)
     former = db.execute("PRAGMA user_version").fetchone()[0]
     if former > len(MIGRATIONS):
         raise StoreUnusable(f"{path} was written by a newer version; update this program")

@@ -16,7 +16,7 @@ from cooee.client.model import CONTENT_CONTROL, Message, Pending
 from cooee.client.outbox import failed
 from cooee.client.turn import Turn
 from cooee.domain.digest import preview_of
-from cooee.domain.errors import CooeeError
+from cooee.domain.errors import CooeeError, ErrorCode
 from cooee.domain.ids import check_conversation_id, direct_conversation_id, is_user_id, uuid7
 from cooee.domain.message import CONTENT_TEXT
 from cooee.protocol.body import MAX_BODY_BYTES, BadBody, Body, TextBody, encode_body
@@ -60,8 +60,9 @@ class Sending:
         )
         if self.encrypts(conversation_id):
             timer = self.timer(conversation_id)
-            body = TextBody(text=text, reply_to=reply_to, mentions=mentions, expires_in=timer or None)
-            entry = await self.enclosed(entry, body)
+            reference = await self.reference(conversation_id, reply_to)
+            body = TextBody(text=text, reply_to=reference or None, mentions=mentions, expires_in=timer or None)
+            entry = await self.enclosed(msgspec.structs.replace(entry, reply_reference=reference), body)
         elif preview is None:
             entry = msgspec.structs.replace(entry, preview=preview_of(text))
         return await self._put(entry)
@@ -91,6 +92,19 @@ class Sending:
         entry = await self._ledger.run(self._ledger.store.put_pending, entry)
         self.take(entry)
         return entry
+
+    async def reference(self, conversation_id: str, message_id: str | None) -> str:
+        """Return how an encrypted body names the message that it answers; empty when it answers none.
+
+        Raises:
+            SendFailed: ``not_found``: it is not held here, or is the server's own, which nothing encrypted can name.
+        """
+        if message_id is None:
+            return ""
+        found = await self._ledger.run(self._ledger.store.find_by_id, conversation_id, message_id)
+        if found is None or not found.reference:
+            raise SendFailed(ErrorCode.NOT_FOUND, "the message that it answers is not held here, or cannot be answered")
+        return found.reference
 
     def encrypts(self, conversation_id: str) -> bool:
         """Tell whether what is written to a conversation now is encrypted."""

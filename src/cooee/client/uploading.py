@@ -100,7 +100,8 @@ class Uploading:
                 client_message_id, conversation_id, path, wish, self._sending.largest, spooled=spooled, **fields
             )
             if self._sending.encrypts(conversation_id):
-                entry = await self._sealed(entry)
+                reference = await self._sending.reference(conversation_id, entry.reply_to)
+                entry = await self._sealed(msgspec.structs.replace(entry, reply_reference=reference))
                 path, spooled = Path(entry.path), True
             await self._ledger.run(self._ledger.store.put_upload, entry)
         except BaseException:

@@ -39,7 +39,7 @@ UserId = Annotated[str, _text(USER_ID.pattern, "A userId.")]
 DeviceId = Annotated[str, _text(DEVICE_ID.pattern, "A deviceId.")]
 ClientMessageId = Annotated[str, _text(CLIENT_MESSAGE_ID.pattern, "A clientMessageId.")]
 ConversationId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, description="A conversationId.")]
-MessageId = Annotated[str, _text("[1-9][0-9]{0,19}", "A messageId.")]
+Reference = Annotated[str, _text("[A-Za-z0-9_-]{21}[AQgw]", "A message of the same conversation: domain.reference.")]
 Bytes32 = Annotated[str, _text("[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", "32 bytes in base64url.")]
 Bytes64 = Annotated[str, _text("[A-Za-z0-9_-]{85}[AQgw]", "64 bytes in base64url.")]
 MediaKey = Annotated[str, _text("[A-Za-z0-9_-]{22,64}", "A mediaKey.")]
@@ -72,7 +72,7 @@ class _Quiet(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True, kw
 class _Body(_Quiet, tag_field="kind", frozen=True, kw_only=True):
     """What every body may have: the message it answers, who is mentioned, and how long it lasts once read."""
 
-    reply_to: MessageId | None = None
+    reply_to: Reference | None = None
     mentions: Annotated[tuple[UserId, ...], msgspec.Meta(max_length=MAX_MENTIONS)] = ()
     expires_in: Lasting | None = None
 
@@ -127,21 +127,21 @@ class MediaBody(_Body, tag="media", frozen=True, kw_only=True):
 class ReactionBody(_Body, tag="reaction", frozen=True, kw_only=True):
     """A reaction of its sender to ``target``; the newest counts, an empty ``emoji`` takes it back."""
 
-    target: MessageId
+    target: Reference
     emoji: Emoji
 
 
 class EditBody(_Body, tag="edit", frozen=True, kw_only=True):
     """New text of ``target``. Counts only when it comes from the user who sent the target."""
 
-    target: MessageId
+    target: Reference
     text: Text
 
 
 class DeleteBody(_Body, tag="delete", frozen=True, kw_only=True):
     """Take ``target`` back. Counts only when it comes from the user who sent the target."""
 
-    target: MessageId
+    target: Reference
 
 
 class TimerBody(_Quiet, tag_field="kind", tag="timer", frozen=True, kw_only=True):

@@ -96,7 +96,12 @@ def test_a_store_of_an_earlier_version_is_encrypted_and_holds_what_it_held(tmp_p
     assert texts(store) == ["Text 3", "Text 2", SECRET]
     assert [message.sequence_number for message in store.search("TEXT", None, 9)] == [3, 2]
     assert [message.text for message in store.search("THIRD palm", CHAT, 9)] == [SECRET]
-    assert store.find_target(CHAT, "1002") is not None
+    assert store.find_by_id(CHAT, "1002") is not None
+    assert all(
+        [found] == store.find_targets(CHAT, found.reference)
+        for found in (store.find_message(CHAT, number) for number in (1, 2, 3))
+        if found is not None
+    )
     assert store.load(ME).sync_token == "t9"
     assert store._db.execute("PRAGMA application_id").fetchone() == (0x434F4F45,)
     store.close()

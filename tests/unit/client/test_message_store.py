@@ -13,6 +13,7 @@ from cooee.client.model import Message
 from cooee.client.store import Store
 from cooee.client.turn import Turn
 from cooee.domain.ids import DeviceRef
+from cooee.domain.reference import reference_of
 from tests.fakes.client_frames import CHAT, ME
 from tests.fakes.client_store import STORE_KEY
 
@@ -24,6 +25,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path, STORE_KEY)
     yield opened
     opened.close()
+
+
+def ref(number: int) -> str:
+    """Return how message ``number`` is named."""
+    return reference_of("bob", "d7", f"c{number}")
 
 
 def message(number: int, text: object = SECRET, content_type: str = "text", **more: Any) -> Message:
@@ -144,8 +150,8 @@ def test_with_a_message_go_its_text_its_key_and_what_was_said_of_it(store: Store
         message(1),
         message(2, "stays"),
         message_keys=[key(1), key(2)],
-        reactions=[Reaction(CHAT, "m1", "carol", 3, "🏴")],
-        edits=[Edit(CHAT, "m1", "bob", 4, f"no, {SECRET}")],
+        reactions=[Reaction(CHAT, ref(1), "carol", 3, "🏴")],
+        edits=[Edit(CHAT, ref(1), "bob", 4, f"no, {SECRET}")],
     )
     commit(store, erased=[(CHAT, 1)])
     assert held(store).deleted
@@ -158,7 +164,7 @@ def test_with_a_message_go_its_text_its_key_and_what_was_said_of_it(store: Store
 def test_whatever_comes_later_a_deleted_message_stays_deleted_and_gets_no_key(store: Store) -> None:
     commit(store, erased=[(CHAT, 1)])
     commit(store, unreadable(1), message_keys=[key(1)])
-    commit(store, message(1), message_keys=[key(1)], edits=[Edit(CHAT, "m1", "bob", 9, SECRET)])
+    commit(store, message(1), message_keys=[key(1)], edits=[Edit(CHAT, ref(1), "bob", 9, SECRET)])
     store.put_history(ME, CHAT, [message(1)], 1, 1)
     assert held(store).deleted
     assert found_key(store) is None
@@ -172,28 +178,28 @@ def test_a_key_that_comes_with_the_deletion_is_not_kept(store: Store) -> None:
 
 
 def test_a_sender_deletes_his_own_message_whichever_comes_first(store: Store) -> None:
-    deletion = Edit(CHAT, "m1", "bob", 5, None)
+    deletion = Edit(CHAT, ref(1), "bob", 5, None)
     commit(store, message(1), message_keys=[key(1)])
     commit(store, edits=[deletion])
     assert held(store).deleted
     assert found_key(store) is None
-    commit(store, edits=[Edit(CHAT, "m2", "bob", 6, None)])
+    commit(store, edits=[Edit(CHAT, ref(2), "bob", 6, None)])
     commit(store, message(2), message_keys=[key(2)])
     commit(store, unreadable(3))
-    commit(store, edits=[Edit(CHAT, "m3", "bob", 7, None)])
+    commit(store, edits=[Edit(CHAT, ref(3), "bob", 7, None)])
     assert [held(store, number).deleted for number in (2, 3)] == [True, True]
     assert found_key(store, 2) is None
     assert "treasure" not in everything(store)
 
 
 def test_what_was_deleted_is_not_edited_back(store: Store) -> None:
-    commit(store, edits=[Edit(CHAT, "m1", "bob", 5, None), Edit(CHAT, "m1", "bob", 6, "back")])
+    commit(store, edits=[Edit(CHAT, ref(1), "bob", 5, None), Edit(CHAT, ref(1), "bob", 6, "back")])
     commit(store, message(1))
     assert held(store).deleted
 
 
 def test_a_deletion_counts_though_an_edit_with_a_greater_number_came_before_it(store: Store) -> None:
-    commit(store, edits=[Edit(CHAT, "m1", "bob", 6, "later"), Edit(CHAT, "m1", "bob", 5, None)])
+    commit(store, edits=[Edit(CHAT, ref(1), "bob", 6, "later"), Edit(CHAT, ref(1), "bob", 5, None)])
     commit(store, message(1))
     assert held(store).deleted
 
@@ -204,7 +210,7 @@ def test_nothing_of_a_deleted_text_stays_in_the_index(store: Store) -> None:
 
     commit(store, message(1, "zqj"), message(2, "abc"))
     assert b"zqj" in index()
-    commit(store, edits=[Edit(CHAT, "m1", "bob", 5, "kxw")])
+    commit(store, edits=[Edit(CHAT, ref(1), "bob", 5, "kxw")])
     assert b"zqj" not in index()
     assert b"kxw" in index()
     commit(store, erased=[(CHAT, 1)])
@@ -216,7 +222,7 @@ def test_nothing_of_a_deleted_text_stays_in_the_index(store: Store) -> None:
 
 
 def test_the_newest_edit_counts_in_whichever_order_they_come_and_is_searched(store: Store) -> None:
-    early, late = Edit(CHAT, "m1", "bob", 5, "first try"), Edit(CHAT, "m1", "bob", 6, "second try")
+    early, late = Edit(CHAT, ref(1), "bob", 5, "first try"), Edit(CHAT, ref(1), "bob", 6, "second try")
     commit(store, message(1), edits=[late])
     commit(store, edits=[early])
     commit(store, edits=[late])
@@ -227,7 +233,7 @@ def test_the_newest_edit_counts_in_whichever_order_they_come_and_is_searched(sto
 
 
 def test_an_edit_waits_for_its_target_and_outlives_a_second_copy(store: Store) -> None:
-    commit(store, edits=[Edit(CHAT, "m1", "bob", 5, "edited")])
+    commit(store, edits=[Edit(CHAT, ref(1), "bob", 5, "edited")])
     commit(store, unreadable(1))
     assert held(store).content_type == "encrypted"
     commit(store, message(1))
@@ -238,14 +244,14 @@ def test_an_edit_waits_for_its_target_and_outlives_a_second_copy(store: Store) -
 
 def test_nobody_edits_or_deletes_the_message_of_another(store: Store) -> None:
     commit(store, message(1))
-    commit(store, edits=[Edit(CHAT, "m1", "mallory", 5, "mine"), Edit("dm:alice:carol", "m1", "bob", 6, None)])
-    commit(store, edits=[Edit(CHAT, "m1", "mallory", 7, None)])
+    commit(store, edits=[Edit(CHAT, ref(1), "mallory", 5, "mine"), Edit("dm:alice:carol", ref(1), "bob", 6, None)])
+    commit(store, edits=[Edit(CHAT, ref(1), "mallory", 7, None)])
     assert (held(store).text, held(store).edited) == (SECRET, False)
 
 
 def test_of_a_file_the_caption_is_edited(store: Store) -> None:
     content = {"mediaKey": "k", "mimeType": "image/png", "size": 3, "caption": "before"}
-    commit(store, message(1, content, "image"), edits=[Edit(CHAT, "m1", "bob", 5, "after")])
+    commit(store, message(1, content, "image"), edits=[Edit(CHAT, ref(1), "bob", 5, "after")])
     assert held(store).content == content | {"caption": "after"}
 
 
@@ -254,16 +260,52 @@ def test_of_one_users_reactions_the_newest_counts(store: Store) -> None:
         store,
         message(1),
         reactions=[
-            Reaction(CHAT, "m1", "carol", 5, "👍"),
-            Reaction(CHAT, "m1", "dave", 4, "🎉"),
-            Reaction(CHAT, "m1", "carol", 3, "👎"),
+            Reaction(CHAT, ref(1), "carol", 5, "👍"),
+            Reaction(CHAT, ref(1), "dave", 4, "🎉"),
+            Reaction(CHAT, ref(1), "carol", 3, "👎"),
         ],
     )
     assert held(store).reactions == {"carol": "👍", "dave": "🎉"}
-    commit(store, reactions=[Reaction(CHAT, "m1", "carol", 6, "")])
-    commit(store, reactions=[Reaction(CHAT, "m1", "carol", 5, "👍")])
+    commit(store, reactions=[Reaction(CHAT, ref(1), "carol", 6, "")])
+    commit(store, reactions=[Reaction(CHAT, ref(1), "carol", 5, "👍")])
     assert held(store).reactions == {"dave": "🎉"}
     assert [found.reactions for found in store.search("treasure", None, 9)] == [{"dave": "🎉"}]
+
+
+def test_what_is_said_follows_the_sealed_name_and_not_the_servers_id(store: Store) -> None:
+    commit(store, msgspec.structs.replace(message(1, "one"), message_id="m2"))
+    commit(store, msgspec.structs.replace(message(2, "two"), message_id="m1"))
+    commit(store, edits=[Edit(CHAT, ref(1), "bob", 5, "uno")], reactions=[Reaction(CHAT, ref(2), "carol", 6, "👍")])
+    assert [(held(store, number).text, held(store, number).reactions) for number in (1, 2)] == [
+        ("uno", {}),
+        ("two", {"carol": "👍"}),
+    ]
+
+
+def test_a_copy_that_the_server_made_takes_no_edit_and_no_reply_from_the_original(store: Store) -> None:
+    forged = msgspec.structs.replace(message(2, "forged"), client_message_id="c3", encrypted=False)
+    commit(store, forged, message(3, "true"), message(4, "so?", reply_reference=ref(3)))
+    commit(store, edits=[Edit(CHAT, ref(3), "bob", 5, "truer")])
+    assert held(store, 3).text == "truer"
+    assert held(store, 4).reply_to == "m3"
+    commit(store, edits=[Edit(CHAT, ref(3), "bob", 6, None)])
+    assert [held(store, number).deleted for number in (2, 3)] == [True, True]
+    assert [found.sequence_number for found in store.find_targets(CHAT, ref(3))] == [2, 3]
+
+
+def test_a_reply_answers_what_is_held_under_the_id_that_it_has_here(store: Store) -> None:
+    reply = message(2, "why?", reply_to="m7", reply_reference=ref(1))
+    commit(store, reply)
+    assert held(store, 2).reply_to is None
+    commit(store, message(1))
+    assert held(store, 2).reply_to == "m1"
+    assert [found.reply_to for found in store.search("why", None, 9)] == ["m1"]
+
+
+def test_system_messages_have_no_name(store: Store) -> None:
+    commit(store, message(1, {"event": "member_joined"}, "system"))
+    assert held(store).reference == ""
+    assert store.find_targets(CHAT, ref(1)) == []
 
 
 # --- disappearing messages

@@ -9,7 +9,7 @@ import pytest
 from cooee.client.errors import SendFailed
 from cooee.client.ledger import Ledger
 from cooee.client.live import Live
-from cooee.client.model import Pending
+from cooee.client.model import Message, Pending
 from cooee.client.outbox import EXPIRES_AFTER_MS, failed
 from cooee.client.sending import Sending
 from cooee.client.store import Store
@@ -145,7 +145,10 @@ async def secret(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 async def test_an_encrypted_text_is_enclosed_before_it_is_stored(secret: Desk) -> None:
+    answered = Message(CHAT, 1, "701", "bob", "d7", "c1", 1_000, "text", "hi", encrypted=True)
+    await secret.ledger.step(lambda turn: turn.messages.update({(CHAT, 1): answered}))
     entry = await secret.sending.text("bob", "psst", reply_to="701", mentions=("bob",))
+    assert (entry.reply_to, entry.reply_reference) == ("701", answered.reference)
     assert entry.letter is not None
     assert await secret.stored() == [entry]
     assert (entry.text, entry.preview, entry.encrypted, entry.ready) == ("psst", "", True, False)
@@ -154,7 +157,17 @@ async def test_an_encrypted_text_is_enclosed_before_it_is_stored(secret: Desk) -
     plain = open_body(
         ContentKey(entry.letter.key), base64url.decode(entry.letter.content), CHAT, ME, entry.client_message_id
     )
-    assert decode_body(plain) == TextBody(text="psst", reply_to="701", mentions=("bob",))
+    assert decode_body(plain) == TextBody(text="psst", reply_to=answered.reference, mentions=("bob",))
+
+
+async def test_what_is_not_held_or_is_the_servers_own_is_not_answered(secret: Desk) -> None:
+    joined = Message(CHAT, 1, "701", "bob", "", "c1", 1_000, "system", {"event": "member_joined"})
+    await secret.ledger.step(lambda turn: turn.messages.update({(CHAT, 1): joined}))
+    for message_id in ("700", "701"):
+        with pytest.raises(SendFailed) as failed_:
+            await secret.sending.text("bob", "psst", reply_to=message_id)
+        assert failed_.value.code == "not_found"
+    assert await secret.stored() == []
 
 
 async def test_a_plain_conversation_is_written_in_the_clear(secret: Desk) -> None:
@@ -162,7 +175,7 @@ async def test_a_plain_conversation_is_written_in_the_clear(secret: Desk) -> Non
     entry = await secret.sending.text("bob", "hello there")
     assert (entry.encrypted, entry.preview) == (False, "hello there")
     with pytest.raises(SendFailed) as failed_:
-        await secret.sending.control(CHAT, ReactionBody(target="701", emoji="!"))
+        await secret.sending.control(CHAT, ReactionBody(target="f" * 21 + "Q", emoji="!"))
     assert failed_.value.code == "not_encrypted"
 
 

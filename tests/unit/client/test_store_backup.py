@@ -20,6 +20,7 @@ from cooee.client.turn import Turn
 from cooee.crypto import archive
 from cooee.crypto.archive import CHUNK, ArchiveWriter, Costs, Passphrase
 from cooee.domain.ids import DeviceRef
+from cooee.domain.reference import reference_of
 from tests.fakes.client_frames import CHAT, ME, pending, said
 from tests.fakes.client_store import STORE_KEY
 
@@ -45,8 +46,8 @@ def fill(store: Store, count: int = 300) -> None:
     turn.sync_token = "t1"
     turn.records = {("session", "bob/d7"): b"\x00\x01state"}
     turn.message_keys = [MessageKey(CHAT, 1, "bob", "d7", "bob-1", b"K" * 32)]
-    turn.reactions = [Reaction(CHAT, "1001", "bob", 5, "👍")]
-    turn.edits = [Edit(CHAT, "1002", "bob", 6, "edited")]
+    turn.reactions = [Reaction(CHAT, reference_of("bob", "d7", "bob-1"), "bob", 5, "👍")]
+    turn.edits = [Edit(CHAT, reference_of("bob", "d7", "bob-2"), "bob", 6, "edited")]
     turn.finish()
     store.commit(turn)
     store.put_pending(pending("k1"))

@@ -110,6 +110,9 @@ def frame(number: int, sender: str = "bob", device: str = "d7", **fields: Any) -
     )
 
 
+REFERENCE = "f" * 21 + "Q"
+
+
 def opened(**body: Any) -> Opened:
     return Opened(msgspec.json.encode(body))
 
@@ -120,7 +123,7 @@ def waiting(key: str = "c1", **fields: Any) -> Pending:
 
 
 def test_a_message_is_opened_once_and_stored_with_the_step_that_opened_it(agent: Agent) -> None:
-    agent.step.answers = {1: opened(kind="text", text="hello", replyTo="700", mentions=["alice"])}
+    agent.step.answers = {1: opened(kind="text", text="hello", replyTo=REFERENCE, mentions=["alice"])}
     agent.step.message_keys = [MessageKey(CHAT, 1, "bob", "d7", "c1", b"k" * 32)]
     turn = turn_of(agent)
     turn.take(frame(1))
@@ -128,7 +131,8 @@ def test_a_message_is_opened_once_and_stored_with_the_step_that_opened_it(agent:
     turn.finish()
     message = turn.messages[CHAT, 1]
     assert (message.text, message.encrypted, message.problem) == ("hello", True, "")
-    assert (message.reply_to, message.mentions, message.envelope) == ("700", ("alice",), None)
+    assert (message.reply_to, message.reply_reference, message.mentions) == (None, REFERENCE, ("alice",))
+    assert message.envelope is None
     assert agent.step.calls == [("open", 1, None)]
     assert turn.records == {("session", "bob/d7"): b"state"}
     assert [key.key for key in turn.message_keys] == [b"k" * 32]
@@ -188,9 +192,9 @@ def test_a_blob_is_taken_in_once_and_its_place_is_stored(agent: Agent) -> None:
 
 def test_controls_are_hidden_and_change_what_they_mean(agent: Agent) -> None:
     agent.step.answers = {
-        1: opened(kind="reaction", target="900", emoji="👍"),
-        2: opened(kind="edit", target="901", text="new"),
-        3: opened(kind="delete", target="902"),
+        1: opened(kind="reaction", target=REFERENCE, emoji="👍"),
+        2: opened(kind="edit", target="e" * 21 + "Q", text="new"),
+        3: opened(kind="delete", target="d" * 21 + "Q"),
         4: opened(kind="timer", expiresIn=9_000),
         5: opened(kind="timer", expiresIn=0),
     }
@@ -200,8 +204,11 @@ def test_controls_are_hidden_and_change_what_they_mean(agent: Agent) -> None:
     assert turn.conversation(CHAT).timer == 9_000
     turn.take(frame(5, silent=True))
     turn.finish()
-    assert [(one.target, one.user_id, one.emoji) for one in turn.reactions] == [("900", "bob", "👍")]
-    assert [(one.target, one.user_id, one.text) for one in turn.edits] == [("901", "bob", "new"), ("902", "bob", None)]
+    assert [(one.target, one.user_id, one.emoji) for one in turn.reactions] == [(REFERENCE, "bob", "👍")]
+    assert [(one.target, one.user_id, one.text) for one in turn.edits] == [
+        ("e" * 21 + "Q", "bob", "new"),
+        ("d" * 21 + "Q", "bob", None),
+    ]
     assert (turn.conversation(CHAT).timer, turn.conversation(CHAT).timer_at) == (0, 5)
     assert [event.control for event in turn.events if isinstance(event, Message)] == ["timer", "timer"]
     assert not any(message.counts_as_unread for message in turn.messages.values())
@@ -338,7 +345,7 @@ def test_a_key_that_comes_in_the_turn_of_its_message_opens_it_at_once(agent: Age
     assert [event.problem for event in turn.events if isinstance(event, Message)] == ["waiting"] * 4
     agent.step.answers = {
         1: opened(kind="text", text="hello"),
-        2: opened(kind="reaction", target="701", emoji="!"),
+        2: opened(kind="reaction", target=REFERENCE, emoji="!"),
         3: opened(kind="timer", expiresIn=9_000),
     }
     agent.step.message_keys = [MessageKey(CHAT, n, "bob", "d7", f"c{n}", b"k" * 32) for n in (1, 2, 3)]
@@ -350,7 +357,7 @@ def test_a_key_that_comes_in_the_turn_of_its_message_opens_it_at_once(agent: Age
         (4, "", "waiting"),
     ]
     assert shown[0] is turn.messages[CHAT, 1]
-    assert [one.target for one in turn.reactions] == ["701"]
+    assert [one.target for one in turn.reactions] == [REFERENCE]
     assert turn.conversations[CHAT].timer == 9_000
     assert not any(isinstance(event, MessageUpdated) for event in turn.events)
 
@@ -365,7 +372,7 @@ def test_a_timer_whose_key_came_late_is_set_all_the_same(agent: Agent) -> None:
 
 
 def test_a_page_of_history_opens_what_is_not_readable_yet(agent: Agent) -> None:
-    agent.step.answers = {2: opened(kind="text", text="two"), 3: opened(kind="reaction", target="701", emoji="!")}
+    agent.step.answers = {2: opened(kind="text", text="two"), 3: opened(kind="reaction", target=REFERENCE, emoji="!")}
     one = Message(CHAT, 1, "701", "bob", "d7", "c1", 1, "text", "one", encrypted=True)
     known: dict[int, Message | bytes] = {1: one, 2: b"k" * 32}
     raw = tuple(msgspec.Raw(msgspec.json.encode(frame(number))) for number in (1, 2, 3))
@@ -466,9 +473,9 @@ def test_a_turn_that_needs_no_agent_begins_no_step(agent: Agent) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        {"kind": "edit", "target": "701", "text": "forged"},
-        {"kind": "delete", "target": "701"},
-        {"kind": "reaction", "target": "701", "emoji": "👎"},
+        {"kind": "edit", "target": REFERENCE, "text": "forged"},
+        {"kind": "delete", "target": REFERENCE},
+        {"kind": "reaction", "target": REFERENCE, "emoji": "👎"},
         {"kind": "timer", "expiresIn": 1},
         {"kind": "timer"},
     ],

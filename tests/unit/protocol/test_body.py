@@ -12,6 +12,7 @@ from cooee.domain.limits import Limits
 from cooee.protocol import body
 from cooee.protocol.body import BadBody, Unsupported, decode_body, decode_control, encode_body, encode_control
 
+REFERENCE = "f" * 21 + "Q"
 KEY = base64url.encode(bytes(range(32)))
 FILE: dict[str, Any] = {
     "mediaKey": "m" * 22,
@@ -29,14 +30,14 @@ REF: dict[str, Any] = {
 }
 BODIES: list[dict[str, Any]] = [
     {"kind": "text", "text": "hi"},
-    {"kind": "text", "replyTo": "72", "mentions": ["bob"], "expiresIn": 1000, "text": "hi"},
+    {"kind": "text", "replyTo": REFERENCE, "mentions": ["bob"], "expiresIn": 1000, "text": "hi"},
     {"kind": "media", "file": FILE},
     {"kind": "media", "file": FILE | {"filename": "a.png", "width": 4, "height": 3, "blurhash": "LEHV6nWB2yk8",
      "thumbnail": "AAAA"}, "contentType": "image", "caption": "c"},
-    {"kind": "reaction", "target": "72", "emoji": "👍"},
-    {"kind": "reaction", "target": "72", "emoji": ""},
-    {"kind": "edit", "target": "72", "text": "hello"},
-    {"kind": "delete", "target": "72"},
+    {"kind": "reaction", "target": REFERENCE, "emoji": "👍"},
+    {"kind": "reaction", "target": REFERENCE, "emoji": ""},
+    {"kind": "edit", "target": REFERENCE, "text": "hello"},
+    {"kind": "delete", "target": REFERENCE},
     {"kind": "timer", "expiresIn": 0},
 ]  # fmt: skip
 CONTROLS: list[dict[str, Any]] = [
@@ -96,15 +97,15 @@ def test_what_is_not_known_is_told() -> None:
         {"kind": "text"},
         {"kind": "text", "text": ""},
         {"kind": "text", "text": 1},
-        {"kind": "text", "text": "x", "replyTo": "07"},
-        {"kind": "text", "text": "x", "replyTo": "1\n"},
+        {"kind": "text", "text": "x", "replyTo": "72"},
+        {"kind": "text", "text": "x", "replyTo": REFERENCE + "\n"},
         {"kind": "text", "text": "x", "mentions": ["Bob"]},
         {"kind": "text", "text": "x", "mentions": ["bob"] * (body.MAX_MENTIONS + 1)},
         {"kind": "text", "text": "x", "expiresIn": 0},
         {"kind": "text", "text": "x", "expiresIn": body.MAX_EXPIRES_MS + 1},
         {"kind": "timer", "expiresIn": -1},
-        {"kind": "reaction", "target": "1", "emoji": "x" * (body.MAX_EMOJI + 1)},
-        {"kind": "reaction", "target": "1", "emoji": "a\nb"},
+        {"kind": "reaction", "target": REFERENCE, "emoji": "x" * (body.MAX_EMOJI + 1)},
+        {"kind": "reaction", "target": REFERENCE, "emoji": "a\nb"},
         {"kind": "media", "file": FILE | {"key": KEY}},
         {"kind": "media", "file": FILE | {"digest": KEY[:-1] + "9"}},
         {"kind": "media", "file": FILE | {"size": -1}},

@@ -102,7 +102,7 @@ def test_marks_and_reactions_are_laid_out() -> None:
 
 
 def test_controls_are_not_shown_but_a_timer_is() -> None:
-    reaction = {"kind": "reaction", "target": "1", "emoji": "👍"}
+    reaction = {"kind": "reaction", "target": "f" * 21 + "Q", "emoji": "👍"}
     timer = {"kind": "timer", "expiresIn": 86_400_000}
     told = shown(
         message(1, content_type=CONTENT_CONTROL, content=reaction, silent=True),
