@@ -207,6 +207,27 @@ async def test_a_conversation_is_in_the_clear_for_who_says_so_and_others_are_tol
     assert (await alice.reads("secret again")).encrypted
 
 
+async def test_texts_and_files_answer_what_is_plain_and_what_is_encrypted(
+    server: ServerProcess, house: House, tmp_path: Path
+) -> None:
+    alice, bob, chat = await pair(server, house)
+    await alice.client.set_mode(chat, "plain")
+    await alice.client.send_text(chat, "in the clear")
+    plain = await bob.reads("in the clear")
+    await alice.client.set_mode(chat, "encrypted")
+    await bob.client.send_text(chat, "why?", reply_to=plain.message_id)
+    why = await alice.reads("why?")
+    assert (why.encrypted, why.reply_to) == (True, plain.message_id)
+    (tmp_path / "why.txt").write_text("because")
+    sent = await alice.client.send_file(chat, tmp_path / "why.txt", caption="so", reply_to=why.message_id)
+    answer = await bob.reads("so")
+    assert (answer.encrypted, answer.reply_to) == (True, why.message_id)
+    await alice.client.wait_for_sent(sent.client_message_id, WAIT_S)
+    for person in (alice, bob):
+        [*_, first, second] = (await person.client.history(chat)).messages
+        assert (first.reply_to, second.reply_to) == (plain.message_id, why.message_id)
+
+
 async def test_files_are_encrypted_and_come_out_the_same(server: ServerProcess, house: House, tmp_path: Path) -> None:
     alice, bob, chat = await pair(server, house)
     content = random.Random(5).randbytes(1_300_000)
