@@ -283,6 +283,7 @@ def test_the_doctor_finds_a_healthy_account_healthy_and_a_server_that_is_gone(ne
     shell.register("alice")
     told = shell.json("doctor")
     assert {line["level"] for line in told if line["type"] == "finding"} <= {"ok"}
+    assert [line["text"] for line in told if line.get("check") == "clock"] == ["it agrees with the server's"]
     figures = next(line for line in told if line["type"] == "diagnostics")
     assert (figures["standing"], figures["waiting"]) == ("linked", 0)
     own.kill9()
