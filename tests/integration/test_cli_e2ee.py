@@ -79,6 +79,9 @@ def test_what_is_sent_is_encrypted_and_read_by_those_it_is_for(
     bob("send", alice_id, "mine are open")
     assert texts(alice, bob_id) == texts(bob, alice_id) == ["for your eyes only", "mine are open"]
     assert [line["text"] for line in alice.json("search", "EYES")] == ["for your eyes only"]
+    [listed] = alice.json("conversations")
+    assert (listed["lastMessage"]["text"], listed["lastMessage"]["senderId"]) == ("mine are open", bob_id)
+    assert not {"envelope", "groupEnvelope"} & set(listed["lastMessage"])
     exported = alice("export", bob_id, "--format", "jsonl").stdout
     assert "mine are open" in exported
     stored = b"".join(path.read_bytes() for path in (tmp_path / "server").rglob("*") if path.is_file())

@@ -52,7 +52,7 @@ def list_conversations(invocation: Invocation, everything: bool = False) -> None
     for conversation in found:
         known = held.get(conversation.conversation_id)
         more = {"encrypted": not (known and known.plain), "timer": known.timer if known else 0} if encrypts else {}
-        invocation.tell(records.record("conversation", conversation, **more))
+        invocation.tell(records.conversation(conversation, me, known.last if known else None, **more))
     now = invocation.now
     rows = [
         (
@@ -238,7 +238,7 @@ def _set(invocation: Invocation, text: str, changes: http.PatchConversation) -> 
 
 def _tell_changed(invocation: Invocation, changed: http.Conversation, text: str) -> None:
     name = safe(changed.title) or changed.conversation_id
-    invocation.tell(records.record("conversation", changed), f"{name} is {text}.")
+    invocation.tell(records.conversation(changed, invocation.login().user_id), f"{name} is {text}.")
 
 
 def _flags(conversation: http.Conversation, held: Held | None) -> str:
