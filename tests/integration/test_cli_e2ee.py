@@ -123,6 +123,9 @@ def test_a_second_device_is_linked_reads_what_was_said_and_is_logged_out(
     alice("devices", "revoke", other)
     assert len(alice.json("devices")) == 1
     laptop("history", bob_id, code=4)
+    checkup = laptop("doctor", code=1).stdout
+    assert f"login {alice_id}" in checkup
+    assert "is linked" not in checkup
     bob("send", alice_id, "not for the laptop")
     assert texts(alice, bob_id)[-1] == "not for the laptop"
 
@@ -158,6 +161,11 @@ def test_with_no_device_left_the_account_begins_anew_and_contacts_are_told(
     assert texts(bob, alice_id) == ["one", "it is me again"]
     blocked = bob("send", alice_id, "is it?", code=1).stderr
     assert f"cooee verify {alice_id} --accept" in blocked
+    bob("groups", "create", "Pair", alice_id)
+    assert f"cooee verify {alice_id} --accept" in bob("send", "Pair", "both?", code=1).stderr
+    checkup = bob("doctor", code=1).stdout
+    assert "PROBLEM contacts" in checkup
+    assert f"cooee verify {alice_id} --accept" in checkup
     number = bob.json("verify", alice_id)[0]
     assert (number["changed"], number["digits"]) == (True, laptop.json("verify", bob_id)[0]["digits"])
     bob("verify", alice_id, "--accept")
