@@ -136,6 +136,13 @@ def test_an_unlinked_device_says_so_everywhere(alice: Shell, bob: Shell, laptop:
     assert "cooee devices link" in laptop("send", bob_id, "too early", code=1).stderr
     assert "not linked" in laptop("devices").stdout
     assert "PROBLEM device" in laptop("doctor", code=1).stdout
+    bob("send", alice_id, "for linked ones")
+    for command in (("history", bob_id), ("export", bob_id)):
+        told = laptop(*command).stderr
+        assert "1 message waits to be read here" in told
+        assert "cooee devices link" in told
+    for command in (("download", bob_id), ("edit", bob_id, "1", "no")):
+        assert "cooee devices link" in laptop(*command, code=1).stderr
     assert "another account" in bob("devices", "link", code_of(laptop), code=1).stderr
     assert "link code" in alice("devices", "link", "AAAAA-BBBBB", code=1).stderr
 

@@ -15,6 +15,7 @@ from cooee.cli.reading import HISTORY, READ, SEARCH, HistoryWish, ReadWish, Sear
 from cooee.cli.render import PLAIN, Naming, chat_name, clock, message_line, placeholder, safe, span_text, table
 from cooee.cli.statuses import status_of
 from cooee.cli.targets import find_by_api, moment
+from cooee.cli.trouble import waiting_text
 from cooee.client import Api
 from cooee.client.model import message_of
 from cooee.domain.message import CONTENT_ENCRYPTED
@@ -163,6 +164,8 @@ def history(invocation: Invocation, conversation: str, limit: int, before: int |
         invocation.note("There is nothing.")
     elif not shown.complete:
         invocation.note(f"Older ones: cooee history {conversation} --before {shown.messages[0].sequence_number}")
+    if waiting := waiting_text(shown.waits.messages, unlinked=shown.waits.unlinked):
+        invocation.note(waiting)
     if shown.plain and encrypts:
         invocation.note(f"This conversation is {PLAIN}; `cooee conversations encrypted {conversation}` changes that.")
     if shown.timer:
