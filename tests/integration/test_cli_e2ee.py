@@ -141,8 +141,8 @@ def test_an_unlinked_device_says_so_everywhere(alice: Shell, bob: Shell, laptop:
         told = laptop(*command).stderr
         assert "1 message waits to be read here" in told
         assert "cooee devices link" in told
-    for command in (("download", bob_id), ("edit", bob_id, "1", "no")):
-        assert "cooee devices link" in laptop(*command, code=1).stderr
+    for refused in (("download", bob_id), ("edit", bob_id, "1", "no")):
+        assert "cooee devices link" in laptop(*refused, code=1).stderr
     assert "another account" in bob("devices", "link", code_of(laptop), code=1).stderr
     assert "link code" in alice("devices", "link", "AAAAA-BBBBB", code=1).stderr
 
