@@ -79,6 +79,9 @@ def test_what_is_sent_is_encrypted_and_read_by_those_it_is_for(
     bob("send", alice_id, "mine are open")
     assert texts(alice, bob_id) == texts(bob, alice_id) == ["for your eyes only", "mine are open"]
     assert [line["text"] for line in alice.json("search", "EYES")] == ["for your eyes only"]
+    [listed] = alice.json("conversations")
+    assert (listed["lastMessage"]["text"], listed["lastMessage"]["senderId"]) == ("mine are open", bob_id)
+    assert not {"envelope", "groupEnvelope"} & set(listed["lastMessage"])
     exported = alice("export", bob_id, "--format", "jsonl").stdout
     assert "mine are open" in exported
     stored = b"".join(path.read_bytes() for path in (tmp_path / "server").rglob("*") if path.is_file())
@@ -120,6 +123,9 @@ def test_a_second_device_is_linked_reads_what_was_said_and_is_logged_out(
     alice("devices", "revoke", other)
     assert len(alice.json("devices")) == 1
     laptop("history", bob_id, code=4)
+    checkup = laptop("doctor", code=1).stdout
+    assert f"login {alice_id}" in checkup
+    assert "is linked" not in checkup
     bob("send", alice_id, "not for the laptop")
     assert texts(alice, bob_id)[-1] == "not for the laptop"
 
@@ -130,6 +136,13 @@ def test_an_unlinked_device_says_so_everywhere(alice: Shell, bob: Shell, laptop:
     assert "cooee devices link" in laptop("send", bob_id, "too early", code=1).stderr
     assert "not linked" in laptop("devices").stdout
     assert "PROBLEM device" in laptop("doctor", code=1).stdout
+    bob("send", alice_id, "for linked ones")
+    for command in (("history", bob_id), ("export", bob_id)):
+        told = laptop(*command).stderr
+        assert "1 message waits to be read here" in told
+        assert "cooee devices link" in told
+    for refused in (("download", bob_id), ("edit", bob_id, "1", "no")):
+        assert "cooee devices link" in laptop(*refused, code=1).stderr
     assert "another account" in bob("devices", "link", code_of(laptop), code=1).stderr
     assert "link code" in alice("devices", "link", "AAAAA-BBBBB", code=1).stderr
 
@@ -155,6 +168,11 @@ def test_with_no_device_left_the_account_begins_anew_and_contacts_are_told(
     assert texts(bob, alice_id) == ["one", "it is me again"]
     blocked = bob("send", alice_id, "is it?", code=1).stderr
     assert f"cooee verify {alice_id} --accept" in blocked
+    bob("groups", "create", "Pair", alice_id)
+    assert f"cooee verify {alice_id} --accept" in bob("send", "Pair", "both?", code=1).stderr
+    checkup = bob("doctor", code=1).stdout
+    assert "PROBLEM contacts" in checkup
+    assert f"cooee verify {alice_id} --accept" in checkup
     number = bob.json("verify", alice_id)[0]
     assert (number["changed"], number["digits"]) == (True, laptop.json("verify", bob_id)[0]["digits"])
     bob("verify", alice_id, "--accept")
@@ -283,6 +301,7 @@ def test_the_doctor_finds_a_healthy_account_healthy_and_a_server_that_is_gone(ne
     shell.register("alice")
     told = shell.json("doctor")
     assert {line["level"] for line in told if line["type"] == "finding"} <= {"ok"}
+    assert [line["text"] for line in told if line.get("check") == "clock"] == ["it agrees with the server's"]
     figures = next(line for line in told if line["type"] == "diagnostics")
     assert (figures["standing"], figures["waiting"]) == ("linked", 0)
     own.kill9()

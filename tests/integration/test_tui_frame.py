@@ -151,6 +151,8 @@ async def test_presence_and_last_seen_are_told_to_those_who_may_know(server: Ser
 
 async def test_a_long_history_is_loaded_by_pages_and_searched(server: ServerProcess, cafe: Cafe) -> None:
     alice_id, bob_id = await pair(server)
+    async with cafe.at(server.url, alice_id) as earlier:  # so that there is a device to encrypt for
+        await earlier.online()
     bob = await cafe.without_screen(server.url, bob_id)
     keys = [(await bob.send_text(alice_id, f"message {number}")).client_message_id for number in range(1, 401)]
     await bob.wait_for_sent(keys[-1], 60)

@@ -53,7 +53,8 @@ def test_the_server_says_so_and_carries_messages(server: ServerProcess, tmp_path
         run(server, tmp_path, "cooee", "register", user, "--password-stdin", given=f"{PASSWORD}\n")
     sent = run(server, tmp_path, "cooee", "send", "--as", "alice", "bob", "hello there")
     assert "sent" in sent.stdout
-    assert sent.stderr == ""
+    slow = "Executing <"  # asyncio's debug mode tells of more than 100 ms, which is a busy machine's affair
+    assert [line for line in sent.stderr.splitlines() if not line.startswith(slow)] == []
     heard = run(server, tmp_path, "cooee", "history", "--as", "bob", "alice")
     assert "hello there" in heard.stdout
     (tmp_path / "plan.txt").write_text("first, tea\n")

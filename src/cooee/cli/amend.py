@@ -1,6 +1,7 @@
 """``cooee react``, ``edit``, ``delete`` and ``timer``: what is said of messages that are there."""
 
 import re
+import unicodedata
 
 import click
 import msgspec
@@ -19,6 +20,17 @@ from cooee.client import Api
 
 _NUMBER = click.argument("number", type=click.IntRange(min=1))
 _SPAN = re.compile(r"(\d{1,6})(s|m|h|d|w)", re.ASCII)
+LONGEST_EMOJI = 10
+"""Code points of one emoji: a couple that kisses, in two skin tones, has ten, and none has more (UTS #51)."""
+_ZWJ, _KEYCAP = "\u200d", "\u20e3"
+_MODIFIERS = frozenset(
+    {"\ufe0e", "\ufe0f", _KEYCAP, *map(chr, range(0x1F3FB, 0x1F400)), *map(chr, range(0xE0020, 0xE0080))}
+)
+_REGIONAL = frozenset(map(chr, range(0x1F1E6, 0x1F200)))
+_PICTURES = frozenset("‼⁉\u2139〰")
+"""Emoji whose category is not that of a symbol."""
+_NEWER = 0x1F000
+"""Where emoji are that this Python does not know yet."""
 _MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -36,6 +48,8 @@ def react(invocation: Invocation, conversation: str, number: int, emoji: str | N
     """
     if (emoji is None) != remove:
         raise usage("Say an emoji, or --remove: cooee react bob 12 👍")
+    if emoji is not None and not is_emoji(emoji):
+        raise usage(f"{safe(emoji[:LONGEST_EMOJI])!r} is not one emoji; for words: cooee send … --reply-to {number}")
     place = perform(invocation, REACT, Amendment(conversation, number, emoji or ""), _teller(invocation))
     invocation.tell(
         {
@@ -46,6 +60,38 @@ def react(invocation: Invocation, conversation: str, number: int, emoji: str | N
         },
         f"Message {number}: {safe(emoji)}" if emoji else f"Your reaction to message {number} is gone.",
     )
+
+
+def is_emoji(text: str) -> bool:
+    """Tell whether ``text`` looks like one emoji, as it is shown: a symbol, flag, keycap, or several joined to one.
+
+    Symbols that are no emoji by UTS #51 pass too: the line is drawn against words, not by a table that ages.
+    """
+    if len(text) > LONGEST_EMOJI:
+        return False
+    pictures = regional = 0
+    joined = False
+    for letter in text:
+        if letter in _MODIFIERS:
+            continue
+        if letter == _ZWJ:
+            joined = True
+            continue
+        if letter in _REGIONAL:
+            regional += 1
+        elif _is_picture(letter) or (letter in "0123456789#*" and _KEYCAP in text):
+            pictures += not joined
+        else:
+            return False
+        joined = False
+    return not joined and (pictures, regional) in {(1, 0), (0, 2)}
+
+
+def _is_picture(letter: str) -> bool:
+    if letter.isascii():
+        return False
+    category = unicodedata.category(letter)
+    return category in {"So", "Sm"} or letter in _PICTURES or (category == "Cn" and ord(letter) >= _NEWER)
 
 
 @click.command()

@@ -6,9 +6,10 @@ import msgspec
 
 from cooee.cli.errors import CliError
 from cooee.cli.operation import Operation, Tell
-from cooee.cli.reading import Place, caught_up, online
+from cooee.cli.reading import Place, caught_up, online, waits
 from cooee.cli.sending import Noted, Prepared, follow_control, known_titles, message_at, refused
 from cooee.cli.targets import find_conversation
+from cooee.cli.trouble import waiting_text
 from cooee.client import Client, Message, Pending, SendFailed
 from cooee.protocol.body import MAX_EMOJI, MAX_EXPIRES_MS
 
@@ -70,6 +71,9 @@ async def _amended(client: Client, wish: Amendment, tell: Tell, what: str) -> Pl
     me = client.me.user_id
     conversation_id = await find_conversation(wish.conversation, me, lambda: known_titles(client))
     await caught_up(client)
+    found = waits(client)
+    if waiting := waiting_text(found.messages, unlinked=found.unlinked):
+        tell(Noted(waiting))
     await message_at(client, conversation_id, wish.number)  # so that it is held here
     try:
         act = client.react if what == "react" else client.edit

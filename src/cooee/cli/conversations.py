@@ -15,6 +15,7 @@ from cooee.cli.reading import HISTORY, READ, SEARCH, HistoryWish, ReadWish, Sear
 from cooee.cli.render import PLAIN, Naming, chat_name, clock, message_line, placeholder, safe, span_text, table
 from cooee.cli.statuses import status_of
 from cooee.cli.targets import find_by_api, moment
+from cooee.cli.trouble import waiting_text
 from cooee.client import Api
 from cooee.client.model import message_of
 from cooee.domain.message import CONTENT_ENCRYPTED
@@ -52,7 +53,7 @@ def list_conversations(invocation: Invocation, everything: bool = False) -> None
     for conversation in found:
         known = held.get(conversation.conversation_id)
         more = {"encrypted": not (known and known.plain), "timer": known.timer if known else 0} if encrypts else {}
-        invocation.tell(records.record("conversation", conversation, **more))
+        invocation.tell(records.conversation(conversation, me, known.last if known else None, **more))
     now = invocation.now
     rows = [
         (
@@ -163,6 +164,8 @@ def history(invocation: Invocation, conversation: str, limit: int, before: int |
         invocation.note("There is nothing.")
     elif not shown.complete:
         invocation.note(f"Older ones: cooee history {conversation} --before {shown.messages[0].sequence_number}")
+    if waiting := waiting_text(shown.waits.messages, unlinked=shown.waits.unlinked):
+        invocation.note(waiting)
     if shown.plain and encrypts:
         invocation.note(f"This conversation is {PLAIN}; `cooee conversations encrypted {conversation}` changes that.")
     if shown.timer:
@@ -238,7 +241,7 @@ def _set(invocation: Invocation, text: str, changes: http.PatchConversation) -> 
 
 def _tell_changed(invocation: Invocation, changed: http.Conversation, text: str) -> None:
     name = safe(changed.title) or changed.conversation_id
-    invocation.tell(records.record("conversation", changed), f"{name} is {text}.")
+    invocation.tell(records.conversation(changed, invocation.login().user_id), f"{name} is {text}.")
 
 
 def _flags(conversation: http.Conversation, held: Held | None) -> str:

@@ -1,7 +1,9 @@
 """``cooee doctor``: how the client fares: connection, clock, store, encryption."""
 
+import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
@@ -16,13 +18,15 @@ from cooee.cli.errors import REFUSED, CliError, explained, without_internals
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.operation import Operation, Tell
 from cooee.cli.performing import perform_as
-from cooee.cli.profile import Login
+from cooee.cli.profile import Login, login_command
 from cooee.cli.reading import caught_up
 from cooee.cli.render import safe
+from cooee.cli.sending import peer_of
 from cooee.cli.store import in_use, place_of_key
 from cooee.cli.vault import VaultFailed
-from cooee.client import Api, Client, ConnectionFailed, CooeeClientError
+from cooee.client import Api, Client, ConnectionFailed, ConversationView, CooeeClientError, SendFailed, ServerError
 from cooee.client.e2ee.results import Diagnostics
+from cooee.client.model import Account
 
 Level = Literal["ok", "warning", "problem"]
 MARKS = {"ok": "ok     ", "warning": "warning", "problem": "PROBLEM"}
@@ -32,6 +36,8 @@ FEW_KEYS = 20
 """One-time keys below which there should be more already."""
 OLD_KEY_MS = 21 * 24 * 60 * 60 * 1000
 """Age of a signed pre-key that should have been replaced: it is weekly, while the program runs."""
+MOST_PEOPLE, PEOPLE_S = 200, 5.0
+"""How many people's keys are looked at, and for how long."""
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -39,7 +45,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Fares(msgspec.Struct, frozen=True):
-    """How a client fares. ``diagnostics`` None: it does not encrypt."""
+    """How a client fares. ``diagnostics`` None: it does not encrypt. ``blocked``: whose changed key blocks sending."""
 
     state: str
     transport: str
@@ -48,6 +54,7 @@ class Fares(msgspec.Struct, frozen=True):
     device_id: str
     waiting_to_be_sent: int
     failed: int
+    blocked: tuple[str, ...] = ()
 
 
 async def _diagnose(client: Client, _: Look, __: Tell) -> Fares:
@@ -62,7 +69,28 @@ async def _diagnose(client: Client, _: Look, __: Tell) -> Fares:
         client.me.device_id,
         len(outbox) - failed,
         failed,
+        await _blocked(client) if client.encrypts and client.standing == "linked" else (),
     )
+
+
+def people(views: Sequence[ConversationView], me: str) -> list[str]:
+    """Return whom one writes to, those of direct chats first; `MOST_PEOPLE` at most."""
+    peers = [peer_of(view.conversation_id, me) for view in views]
+    members = [user_id for view in views if view.kind == "group" for user_id in sorted(view.members)]
+    return list(dict.fromkeys(who for who in (*peers, *members) if who not in {"", me}))[:MOST_PEOPLE]
+
+
+async def _blocked(client: Client) -> tuple[str, ...]:
+    """Return who was verified and has another key now; of those only whose keys can be looked at soon."""
+    found: list[str] = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PEOPLE_S):
+            for user_id in people(await client.conversations(), client.me.user_id):
+                with suppress(SendFailed, ServerError, ConnectionFailed):
+                    number = await client.safety_number(user_id)
+                    if number.verified and number.changed:
+                        found.append(user_id)
+    return tuple(found)
 
 
 DIAGNOSE = Operation("diagnose", _diagnose, Look, Fares)
@@ -103,14 +131,16 @@ def _findings(invocation: Invocation, chosen: Login) -> Iterator[Finding]:
         told = explained(problem)
         yield Finding("client", "problem", told.message.rstrip("."), "see above, and `cooee whoami`")
         return
-    yield from connection(fares)
+    again = login_command(chosen.profile, Account(chosen.url, chosen.user_id, chosen.device_id, ""))
+    yield from connection(fares, again if chosen.user_id else "another token")
     yield from outbox(fares)
     if fares.diagnostics is None:
         level: Level = "warning" if chosen.user_id else "ok"
         advice = "unset COOEE_ENCRYPTION to encrypt" if chosen.user_id else ""
         yield Finding("encryption", level, "it is off: what is written is not encrypted", advice)
         return
-    yield from encryption(fares.diagnostics, time.time_ns() // 1_000_000)
+    yield from encryption(fares.diagnostics, time.time_ns() // 1_000_000, logged_out=again if stopped(fares) else "")
+    yield from contacts(fares)
     _tell_figures(invocation, fares.diagnostics)
 
 
@@ -188,9 +218,17 @@ def _store(invocation: Invocation, folder: Path) -> Iterator[Finding]:
         yield Finding("store", "ok", f"it is encrypted, and its key is {where}{used}")
 
 
-def connection(fares: Fares) -> Iterator[Finding]:
-    """Judge the client's own connection."""
-    if fares.state == "online":
+def stopped(fares: Fares) -> bool:
+    """Tell whether the server takes this device no more: it was revoked, or logged out."""
+    return fares.state == "stopped"
+
+
+def connection(fares: Fares, again: str = "cooee login NAME") -> Iterator[Finding]:
+    """Judge the client's own connection; ``again``: how one logs in again."""
+    if stopped(fares):
+        reason = without_internals(fares.reason).rstrip(".") or "the server refuses it"
+        yield Finding("connection", "problem", f"the server does not take this device: {reason}", again)
+    elif fares.state == "online":
         how = "long polling: no WebSocket gets through" if fares.transport == "longpoll" else "a WebSocket"
         level: Level = "warning" if fares.transport == "longpoll" else "ok"
         advice = "see whether a proxy between allows WebSockets" if level == "warning" else ""
@@ -211,8 +249,23 @@ def outbox(fares: Fares) -> Iterator[Finding]:
         yield Finding("outbox", "ok", "everything was sent")
 
 
-def encryption(told: Diagnostics, now_ms: int) -> Iterator[Finding]:
-    """Judge how end-to-end encryption fares."""
+def contacts(fares: Fares) -> Iterator[Finding]:
+    """Name those to whom nothing is sent, since their key has changed after it was compared."""
+    for user_id in fares.blocked:
+        text = f"{user_id}'s key has changed since you compared it; nothing goes to {user_id} and common groups"
+        advice = f"compare the digits: cooee verify {user_id}; then: cooee verify {user_id} --accept"
+        yield Finding("contacts", "problem", text, advice)
+
+
+def encryption(told: Diagnostics, now_ms: int, *, logged_out: str = "") -> Iterator[Finding]:
+    """Judge how end-to-end encryption fares. ``logged_out``: the server takes this device no more; how to log in again.
+
+    What such a device knows of itself holds no more.
+    """
+    if logged_out:
+        text = "it was revoked or logged out: it reads and writes nothing any more"
+        yield Finding("device", "problem", text, f"log in again: {logged_out}; then link it: cooee devices link")
+        return
     if told.standing == "linked":
         yield Finding("device", "ok", f"it is linked (device list {told.list_version}, {told.sessions} sessions)")
     elif told.standing == "unlinked":

@@ -15,11 +15,12 @@ from cooee.cli.files import saved_name, shortened, size_text
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.names import CONVERSATION
 from cooee.cli.performing import Worker, worker_of
-from cooee.cli.reading import FILE, PAGE, FileWish, PageWish
+from cooee.cli.reading import FILE, PAGE, WAITS, FileWish, PageWish, WaitsWish
 from cooee.cli.render import safe
 from cooee.cli.sameness import Same, hashed, same_as
 from cooee.cli.send_files import file_bar
 from cooee.cli.targets import find_by_api
+from cooee.cli.trouble import waiting_text
 from cooee.client import Api, Media, Message
 from cooee.client.downloading import Download, Lock, write_file
 from cooee.domain import base64url
@@ -87,6 +88,7 @@ def download(
     async def downloading() -> None:
         async with Api(chosen.url, chosen.token) as api, opening() as worker:
             conversation_id, _ = await find_by_api(api, conversation, chosen.user_id)
+            await note_waiting(invocation, worker)
             if everything:
                 await _all(invocation, api, worker, conversation_id, place)
                 return
@@ -94,6 +96,13 @@ def download(
             await _save(invocation, api, message, place, set())
 
     invocation.run(downloading())
+
+
+async def note_waiting(invocation: Invocation, worker: Worker) -> None:
+    """Say that messages cannot be read yet, and how they can, where it is so."""
+    found = await worker.do(WAITS, WaitsWish())
+    if waiting := waiting_text(found.messages, unlinked=found.unlinked):
+        invocation.note(waiting)
 
 
 async def _all(invocation: Invocation, api: Api, worker: Worker, conversation_id: str, place: Place) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import click
 
 from cooee.cli.choices import account_options
-from cooee.cli.download import Place, save_file
+from cooee.cli.download import Place, note_waiting, save_file
 from cooee.cli.errors import CliError, usage
 from cooee.cli.export_forms import Entry, Form, Head, JsonLines, PlainText
 from cooee.cli.export_html import Html
@@ -113,6 +113,7 @@ def _run(invocation: Invocation, conversation: str, target: Target, *, bar: bool
 
     async def exporting() -> int:
         async with Api(chosen.url, chosen.token) as api, opening() as worker:
+            await note_waiting(invocation, worker)
             return await _export(invocation, api, worker, conversation, target)
 
     return invocation.run(exporting(), bar=bar)

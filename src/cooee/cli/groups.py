@@ -9,6 +9,7 @@ from cooee.cli.account import checked_user
 from cooee.cli.choices import account_options
 from cooee.cli.invocation import Invocation, pass_invocation
 from cooee.cli.names import GROUP, PEOPLE, USER, USERS
+from cooee.cli.records import conversation as conversation_record
 from cooee.cli.records import record
 from cooee.cli.render import safe, table
 from cooee.cli.targets import find_group, moment
@@ -42,7 +43,7 @@ def list_groups(invocation: Invocation) -> None:
 
     found = invocation.call(listing)
     for conversation in found:
-        invocation.tell(record("conversation", conversation))
+        invocation.tell(conversation_record(conversation, invocation.login().user_id))
     rows = [
         (safe(group.title), str(group.member_count), group.role.value if group.role else "", group.conversation_id)
         for group in found

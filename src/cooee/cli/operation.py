@@ -48,6 +48,7 @@ OPERATIONS = {
     "history": ("cooee.cli.reading", "HISTORY"),
     "page": ("cooee.cli.reading", "PAGE"),
     "file": ("cooee.cli.reading", "FILE"),
+    "waits": ("cooee.cli.reading", "WAITS"),
     "read": ("cooee.cli.reading", "READ"),
     "search": ("cooee.cli.reading", "SEARCH"),
     "react": ("cooee.cli.amending", "REACT"),

@@ -21,6 +21,8 @@ CATCH_UP_S = 10.0
 """How long a page of history waits for what was missed, while the server can be reached."""
 HEAL_S = 8.0
 """How long a page of history waits for the keys of messages that cannot be read yet."""
+GRACE_S = 2.0
+"""How long an export or a download waits for such keys at its beginning."""
 _LOOK_S = 0.05
 _ASK_AGAIN_S = 0.05
 _PAGE = 200
@@ -62,6 +64,41 @@ async def _titles(client: Client) -> dict[str, str]:
     return {view.conversation_id: view.title for view in await client.conversations()}
 
 
+# --- what cannot be read yet
+
+
+class Waits(msgspec.Struct, frozen=True):
+    """How many messages wait for their keys; ``unlinked``: they do until this device is linked."""
+
+    unlinked: bool
+    messages: int
+
+
+class WaitsWish(msgspec.Struct, frozen=True):
+    """Nothing is to be said."""
+
+
+def waits(client: Client) -> Waits:
+    """Return what waits now."""
+    if not client.encrypts:
+        return Waits(unlinked=False, messages=0)
+    told = client.diagnostics()
+    return Waits(told.standing == "unlinked", told.waiting)
+
+
+async def _waits(client: Client, _: WaitsWish, __: Tell) -> Waits:
+    there = await caught_up(client)
+    until = asyncio.get_running_loop().time() + GRACE_S
+    while there and (found := waits(client)).messages and not found.unlinked:
+        if asyncio.get_running_loop().time() > until:
+            break
+        await asyncio.sleep(_LOOK_S)
+    return waits(client)
+
+
+WAITS = Operation("waits", _waits, WaitsWish, Waits)
+
+
 # --- a page of history
 
 
@@ -76,7 +113,7 @@ class HistoryWish(msgspec.Struct, frozen=True):
 class Shown(msgspec.Struct, frozen=True):
     """A page of history and what its own messages' ticks follow from. ``plain``: what is written now is not encrypted.
 
-    ``timer``: after how many ms it disappears once read; 0: never.
+    ``timer``: after how many ms it disappears once read; 0: never. ``waits``: what waits in all conversations.
     """
 
     me: str
@@ -87,6 +124,7 @@ class Shown(msgspec.Struct, frozen=True):
     ticked: Watermark
     plain: bool
     timer: int = 0
+    waits: Waits = Waits(unlinked=False, messages=0)
 
 
 async def _history(client: Client, wish: HistoryWish, _: Tell) -> Shown:
@@ -110,7 +148,7 @@ async def _history(client: Client, wish: HistoryWish, _: Tell) -> Shown:
         ticked = Watermark(view.delivered_through, view.read_through) if view else Watermark()
         title = view.title if view else ""
     plain, timer = client.mode(conversation_id) == "plain", view.timer if view is not None else 0
-    return Shown(me, conversation_id, title, page.messages, page.complete, ticked, plain, timer)
+    return Shown(me, conversation_id, title, page.messages, page.complete, ticked, plain, timer, waits(client))
 
 
 HISTORY = Operation("history", _history, HistoryWish, Shown)

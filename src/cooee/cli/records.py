@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 
 from cooee.client import events
-from cooee.client.model import Message, Pending
+from cooee.client.model import Message, Pending, message_of
+from cooee.domain.message import CONTENT_ENCRYPTED
+from cooee.protocol import frames, http
 
 _SECRET = frozenset({"key", "digest", "picture"})
 Record = dict[str, Any]
@@ -46,6 +48,24 @@ def message(told: Message, me: str, status: str | None = None) -> Record:
         "expiresAt": told.expires_at or None,
     }
     return fields | ({"status": status} if status else {})
+
+
+def conversation(body: http.Conversation, me: str, last: Message | None = None, **more: Any) -> Record:
+    """Return a conversation; its ``lastMessage`` is a `message`.
+
+    Of an encrypted one, it is ``last``, as it could be read on this machine; without that, who wrote it and when, and
+    no content.
+    """
+    told = record("conversation", body, **more)
+    if body.last_message is not None:
+        found = message_of(msgspec.json.decode(body.last_message, type=frames.MessageFrame))
+        if found.content_type == CONTENT_ENCRYPTED and last is not None:
+            found = last
+        if found.content_type == CONTENT_ENCRYPTED:
+            problem = found.problem or "waiting"
+            found = msgspec.structs.replace(found, content=None, encrypted=True, problem=problem)
+        told["lastMessage"] = message(found, me)
+    return told
 
 
 def _open_content(content: Any) -> Any:

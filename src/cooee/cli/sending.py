@@ -1,6 +1,7 @@
 """Sending, as the client that has the store does it: texts and files, one after another, and what happens to each."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ from cooee.protocol import frames
 
 CONTROL_S = 30.0
 """How long a reaction, an edit or a timer is waited for."""
+_WHOSE_KEYS = re.compile(r"the keys of (\S+) have changed")
 _THEN = "goes on with the next `cooee listen` or `cooee chat`"
 
 
@@ -111,7 +113,9 @@ def refused(problem: SendFailed, conversation_id: str, me: str) -> Exception:
     """Return a refusal with what to do about it."""
     peer = peer_of(conversation_id, me)
     if problem.code == "key_changed":
-        text = key_changed_text(peer, verified=True) if peer else f"{problem.message}: cooee verify NAME --accept"
+        named = _WHOSE_KEYS.search(problem.message)  # in a group: whose key it is stands in the text alone
+        who = peer or (named[1] if named else "")
+        text = key_changed_text(who, verified=True) if who else f"{problem.message}: cooee verify NAME --accept"
         return CliError(f"Not sent: {text}", code=problem.code)
     if problem.code == "not_encrypted":
         who = peer or "the other one"

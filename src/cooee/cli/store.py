@@ -30,6 +30,8 @@ from cooee.client.store_key import protect, protection
 Place = Literal["keyring", "passphrase", "file"]
 _PLACES: dict[Protection, Place] = {"elsewhere": "keyring", "passphrase": "passphrase", "file": "file"}
 _BACKUP_VARIABLE = "COOEE_BACKUP_PASSPHRASE"
+SHORT_PASSPHRASE = 8
+"""Characters below which the passphrase of a backup is warned of."""
 _IN_WORDS: dict[Place, str] = {
     "keyring": "its key is in the system's keyring",
     "passphrase": "its key is under a passphrase",
@@ -140,6 +142,11 @@ def backup(invocation: Invocation, file: Path, force: bool) -> None:
     assert account is not None  # noqa: S101  # it was there a moment ago
     key = opened_key(invocation, chosen)
     secret = new_passphrase("Passphrase of the backup", given=_from_environment())
+    if len(secret) < SHORT_PASSPHRASE:
+        invocation.note(
+            f"That passphrase is shorter than {SHORT_PASSPHRASE} characters: who has the file can guess it. "
+            "Better make another backup, under several words."
+        )
     with _rows(invocation, "Writing the backup") as progress:
         store_backup.backup(chosen.store, key, account, target, secret, progress)
     size = target.stat().st_size

@@ -10,6 +10,16 @@ HOW_TO_LINK = (
 )
 
 
+def waiting_text(messages: int, *, unlinked: bool) -> str:
+    """Return that messages wait to be read and what helps; empty: none does, and the device is linked."""
+    count = f"{messages:,} message{'s wait' if messages != 1 else ' waits'}"
+    if unlinked:
+        return f"{count} to be read here. {HOW_TO_LINK}." if messages else f"{HOW_TO_LINK}."
+    if not messages:
+        return ""
+    return f"{count} for keys; they come by themselves when their senders' devices are online."
+
+
 def key_changed_text(user_id: str, *, verified: bool) -> str:
     """Return what to do about somebody's new key; ``verified``: the former one was compared."""
     who = safe(user_id)

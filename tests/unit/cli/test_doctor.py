@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -10,15 +10,21 @@ from cooee.cli.doctor import (
     CLOCK_PROBLEM_S,
     CLOCK_WARNING_S,
     FEW_KEYS,
+    MOST_PEOPLE,
     OLD_KEY_MS,
     Fares,
     clock,
     clock_offset,
     connection,
+    contacts,
     encryption,
     outbox,
+    people,
+    stopped,
 )
+from cooee.client import ConversationView
 from cooee.client.e2ee.results import Diagnostics
+from cooee.domain.receipt import Watermark
 
 NOW = 1_800_000_000_000
 HEALTHY = Diagnostics("linked", 2, 100, 100, NOW, 5, 3, 0, 0, 0, {})
@@ -99,3 +105,37 @@ def test_the_connection_is_judged(state: str, transport: str, level: str) -> Non
 def test_the_outbox_is_judged(waits: int, failed: int, level: str) -> None:
     [finding] = outbox(Fares("online", "websocket", "", None, "d1", waits, failed))
     assert finding.level == level
+
+
+def test_who_was_compared_and_has_another_key_is_named_with_what_to_do() -> None:
+    assert list(contacts(FARES)) == []
+    [bob, carol] = contacts(Fares("online", "websocket", "", HEALTHY, "d1", 0, 0, ("bob", "carol")))
+    assert (bob.level, carol.level) == ("problem", "problem")
+    assert "bob's key has changed" in bob.text
+    assert "cooee verify carol --accept" in carol.advice
+
+
+def view(conversation_id: str, *members: str) -> ConversationView:
+    kind: Literal["group", "direct"] = "group" if conversation_id.startswith("group:") else "direct"
+    marks = {member: Watermark() for member in members}
+    return ConversationView(conversation_id, kind, "", 0, 0, 0, 0, 0, False, False, False, None, 0, 0, 0, marks)
+
+
+def test_whom_one_writes_to_is_looked_at_once_and_not_without_end() -> None:
+    views = [view("group:g", "alice", "dave", "bob"), view("dm:alice:bob"), view("dm:alice:alice")]
+    assert people(views, "alice") == ["bob", "dave"]
+    many = view("group:h", *(f"u{number}" for number in range(MOST_PEOPLE + 1)))
+    assert len(people([many, *views], "alice")) == MOST_PEOPLE
+    assert people([many, *views], "alice")[0] == "bob"
+
+
+def test_a_revoked_device_is_told_to_log_in_again_and_is_not_linked() -> None:
+    revoked = Fares("stopped", "", "the device was revoked", HEALTHY, "d1", 0, 0)
+    assert stopped(revoked)
+    assert not stopped(FARES)
+    [told] = connection(revoked, "cooee login alice")
+    assert (told.level, told.advice) == ("problem", "cooee login alice")
+    [device] = encryption(HEALTHY, NOW, logged_out="cooee login alice")
+    assert (device.check, device.level) == ("device", "problem")
+    assert "linked (" not in device.text
+    assert "cooee login alice" in device.advice

@@ -24,7 +24,7 @@ from cooee.client import (
     TickChanged,
     Typing,
 )
-from cooee.protocol import http
+from cooee.protocol import frames, http
 
 MESSAGE = Message(
     "dm:alice:bob", 3, "30", "alice", "d1", "c1", 1_764_000_000_000, "text", "hi", reply_to="20", mentions=("bob",)
@@ -140,6 +140,41 @@ def test_a_body_of_the_http_api_keeps_its_names_and_nested_json() -> None:
     assert told["lastSequenceNumber"] == 3
     assert told["lastMessage"] == {"type": "message", "sequenceNumber": 3}
     json.dumps(told)
+
+
+def listed(frame: frames.MessageFrame) -> http.Conversation:
+    last = msgspec.Raw(msgspec.json.encode(frame))
+    return http.Conversation("dm:alice:bob", "direct", "", 3, 1, 3, 3, 0, 5, last_message=last)
+
+
+def test_the_last_message_of_a_conversation_is_told_opened_and_never_as_ciphertext() -> None:
+    sealed = frames.MessageFrame(
+        conversation_id="dm:alice:bob",
+        sequence_number=3,
+        message_id="30",
+        sender_id="alice",
+        sender_device_id="d1",
+        client_message_id="c1",
+        timestamp=1_764_000_000_000,
+        content_type="encrypted",
+        content=msgspec.Raw(b'"Y2lwaGVydGV4dA"'),
+        envelope="ZW52ZWxvcGU",
+    )
+    opened = msgspec.structs.replace(MESSAGE, encrypted=True)
+    told = records.conversation(listed(sealed), "bob", opened, timer=0)
+    assert told["lastMessage"] == records.message(opened, "bob")
+    assert (told["type"], told["timer"]) == ("conversation", 0)
+    unread = records.conversation(listed(sealed), "bob")["lastMessage"]
+    assert (unread["sequenceNumber"], unread["content"], unread["text"], unread["problem"]) == (3, None, "", "waiting")
+    waiting = msgspec.structs.replace(MESSAGE, content_type="encrypted", content="Y2lwaGVydGV4dA", problem="refused")
+    kept = records.conversation(listed(sealed), "bob", waiting)["lastMessage"]
+    assert (kept["content"], kept["problem"]) == (None, "refused")
+    for record in (told["lastMessage"], unread, kept):
+        assert "Y2lwaGVydGV4dA" not in str(record)
+        assert "ZW52ZWxvcGU" not in str(record)
+    plain = msgspec.structs.replace(sealed, content_type="text", content=msgspec.Raw(b'"hello"'), envelope=None)
+    shown = records.conversation(listed(plain), "bob", opened)["lastMessage"]
+    assert (shown["text"], shown["encrypted"]) == ("hello", False)
 
 
 def test_a_type_of_a_bodys_own_does_not_hide_what_it_is() -> None:

@@ -9,6 +9,7 @@ from click.testing import Result
 from cooee.cli.choices import Choices
 from cooee.cli.errors import UNREACHABLE
 from cooee.cli.invocation import Invocation
+from cooee.cli.sending import refused
 from cooee.cli.ticks import TickLine, Ticks, not_sent_yet
 from cooee.client import SendFailed, TickChanged
 from cooee.client.model import Account
@@ -120,3 +121,17 @@ def test_a_text_that_can_never_be_sent_is_refused_at_once(cooee: Cooee, log_in: 
     assert result.exit_code == 1
     assert json.loads(result.stderr)["code"] == "too_large"
     assert cooee("outbox").stdout == ""
+
+
+@pytest.mark.parametrize("conversation_id", ["group:g", "dm:alice:bob"])
+def test_who_has_another_key_is_named_in_a_group_too(conversation_id: str) -> None:
+    problem = SendFailed("key_changed", "the keys of bob have changed: compare or accept them first")
+    told = str(refused(problem, conversation_id, "alice"))
+    assert "bob's key has changed" in told
+    assert "cooee verify bob --accept" in told
+
+
+def test_a_refusal_that_names_nobody_is_told_as_it_is() -> None:
+    assert "something else: cooee verify NAME" in str(
+        refused(SendFailed("key_changed", "something else"), "group:g", "alice")
+    )

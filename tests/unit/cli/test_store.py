@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from cooee.cli.errors import REFUSED, USAGE
-from cooee.cli.store import in_use
+from cooee.cli.store import SHORT_PASSPHRASE, in_use
 from cooee.client.account import StoreLock, load_account, save_account
 from cooee.client.errors import StoreError
 from cooee.client.key_wrap import StoreKey
@@ -162,6 +162,7 @@ def test_a_backup_is_restored_onto_another_machine(
     made = cooee("store", "backup", str(file), given=f"{SECRET}\n")
     lock.release()
     assert made.exit_code == 0, made.output
+    assert "shorter than" not in made.stderr
     assert file.stat().st_mode & 0o777 == 0o600
     assert b"alice" not in file.read_bytes()
     assert cooee("store", "backup", str(file), given=f"{SECRET}\n").exit_code == REFUSED
@@ -185,6 +186,15 @@ def test_a_backup_is_restored_onto_another_machine(
     with closing(Store(folder, open_key(folder))) as store:
         assert store.restored
     assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(("length", "warned"), [(SHORT_PASSPHRASE - 1, True), (SHORT_PASSPHRASE, False)])
+def test_a_short_passphrase_of_a_backup_is_warned_of_and_taken(
+    cooee: Cooee, alice: Path, tmp_path: Path, length: int, warned: bool
+) -> None:
+    made = cooee("store", "backup", str(tmp_path / "alice.cooee"), given="x" * length + "\n")
+    assert made.exit_code == 0, made.output
+    assert ("shorter than" in made.stderr) == warned
 
 
 def test_a_restored_store_has_its_key_in_the_keyring(

@@ -1,5 +1,7 @@
 """Routes of the server itself: long polling, health, metrics, and the page at ``/`` (PROTOCOL.md §11, §12)."""
 
+from email.utils import formatdate
+
 from starlette.responses import Response
 
 from cooee.domain.errors import ErrorCode
@@ -21,9 +23,9 @@ async def poll(call: _Call) -> PollResponse:
     return await call.services.poll(call.body, call.token, call.address)
 
 
-async def get_healthz(_: _Call) -> http.Health:
-    """Say that the process answers."""
-    return http.Health("ok")
+async def get_healthz(_: _Call) -> Response:
+    """Say that the process answers, and what its clock shows (``Date``, RFC 9110 §5.6.7), for clients to compare."""
+    return Response(encode(http.Health("ok")), headers={"date": formatdate(usegmt=True)}, media_type="application/json")
 
 
 async def get_readyz(call: _Call) -> http.Health:

@@ -1,5 +1,9 @@
 """Health, metrics, long polling and the landing page."""
 
+import re
+import time
+from email.utils import parsedate_to_datetime
+
 from tests.fakes.asgi import AsgiClient
 from tests.fakes.house import House
 
@@ -12,6 +16,13 @@ async def test_health_and_readiness(house: House) -> None:
     assert (await client.request("GET", "/healthz")).status == 200
     ready = await client.request("GET", "/readyz")
     assert (ready.status, ready.code, ready.json["error"]["retryable"]) == (503, "unavailable", True)
+
+
+async def test_health_tells_the_servers_clock(house: House) -> None:
+    before = int(time.time())
+    told = (await house.client().request("GET", "/healthz")).headers["date"]
+    assert re.fullmatch(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", told)  # an IMF-fixdate
+    assert before <= parsedate_to_datetime(told).timestamp() <= time.time()
 
 
 async def test_metrics_are_for_this_machine_without_a_proxy(house: House) -> None:
